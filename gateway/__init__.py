@@ -1,0 +1,1 @@
+"""Upload tickets and signed download links for object storage."""

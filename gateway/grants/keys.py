@@ -1,0 +1,50 @@
+"""Object keys: the only door to a name in the bucket. `objects/…` is served, `incoming/…` is quarantine."""
+
+import re
+from dataclasses import dataclass
+
+from gateway.errors import Code, Refusal
+
+SEGMENT = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+NAME_BYTES = 16  # 128 random bits, design section 2
+_KEY = re.compile(
+    rf"(?P<stage>objects|incoming)/(?P<tenant>{SEGMENT})/(?P<policy>{SEGMENT})"
+    r"/(?P<name>[a-z0-9]{26,128})\.(?P<extension>[a-z0-9]{1,10})",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """One upload's name, in quarantine (`upload_key`) and once promoted (`key`)."""
+
+    tenant: str
+    policy: str
+    name: str
+    extension: str
+
+    @property
+    def key(self) -> str:
+        """`objects/<tenant>/<policy>/<name>.<ext>`."""
+        return f"objects/{self.tenant}/{self.policy}/{self.name}.{self.extension}"
+
+    @property
+    def upload_key(self) -> str:
+        """`incoming/<tenant>/<policy>/<name>.<ext>`."""
+        return f"incoming/{self.tenant}/{self.policy}/{self.name}.{self.extension}"
+
+    @classmethod
+    def parse_key(cls, text: str) -> "ObjectKey":
+        """Read a `key`; anything else raises the `not-found` refusal."""
+        return cls._parse(text, "objects")
+
+    @classmethod
+    def parse_upload_key(cls, text: str) -> "ObjectKey":
+        """Read an `upload_key`; anything else raises the `not-found` refusal."""
+        return cls._parse(text, "incoming")
+
+    @classmethod
+    def _parse(cls, text: str, stage: str) -> "ObjectKey":
+        match = _KEY.fullmatch(text)
+        if match is None or match["stage"] != stage:
+            raise Refusal(Code.NOT_FOUND)
+        return cls(match["tenant"], match["policy"], match["name"], match["extension"])
