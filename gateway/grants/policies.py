@@ -1,0 +1,172 @@
+"""Policies: named limits on an upload, and the grant they give. What no policy allows is refused."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.content.filenames import Filename
+from gateway.content.media_types import MediaType, check_extension, parse_media_type
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.grants.principals import Action, Principal
+
+MAX_SINGLE_PUT = 5 * 1024**3  # bytes; Amazon S3 user guide, "Uploading objects"
+METADATA_PAIRS = 10
+METADATA_BYTES = 512
+PRINCIPAL_BYTES = 128  # so that a grant token always fits into 2,000 bytes of object metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Sizes in bytes, lifetimes in seconds. `media_types` holds what may be uploaded, by name."""
+
+    name: str
+    media_types: Mapping[str, MediaType]
+    max_size: int
+    min_size: int = 1
+    checksum: Literal["optional", "required"] = "optional"
+    inline: bool = True
+    put_expires_in: int = 900
+    ticket_expires_in: int = 3600
+    link_expires_in: int = 86_400
+
+    def narrowed(self, principal: Principal) -> "Policy":
+        """Return what is left of this policy within the principal's own limits."""
+        limits = principal.limits
+        if limits.max_size is None and limits.content_types is None:
+            return self
+        return Policy(
+            self.name,
+            {
+                name: media_type
+                for name, media_type in self.media_types.items()
+                if limits.content_types is None or name in limits.content_types
+            },
+            self.max_size if limits.max_size is None else min(self.max_size, limits.max_size),
+            self.min_size,
+            self.checksum,
+            self.inline,
+            self.put_expires_in,
+            self.ticket_expires_in,
+            self.link_expires_in,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One application: its policies, and what its links may be."""
+
+    name: str
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    link_epoch: int = 0
+    unlimited_links: bool = False
+
+    def policy_for(self, principal: Principal, name: str) -> Policy:
+        """Return the policy as far as the principal may use it; raises `policy-unknown` or `forbidden`."""
+        policy = self.policies.get(name)
+        if policy is None:
+            raise Refusal(Code.POLICY_UNKNOWN)
+        if name not in principal.policies:
+            raise Refusal(Code.FORBIDDEN, "These credentials do not allow that policy.")
+        return policy.narrowed(principal)
+
+    def policies_for(self, principal: Principal) -> list[Policy]:
+        """List the policies that the principal may use, in the order of the configuration."""
+        return [policy.narrowed(principal) for name, policy in self.policies.items() if name in principal.policies]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A policy's yes: who may store exactly which bytes under which key. Made by `allow`, or by opening a token.
+
+    `checksum_sha256` is base64, times are seconds since the epoch.
+    """
+
+    principal: str
+    key: ObjectKey
+    content_type: str
+    size: int
+    checksum_sha256: str | None
+    filename: Filename
+    metadata: Mapping[str, str]
+    issued_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller asks to upload, as it was sent."""
+
+    filename: str
+    content_type: str
+    size: int
+    checksum_sha256: str | None = None
+    metadata: Mapping[str, str] | None = None
+    on_behalf_of: str | None = None
+
+
+def allow(principal: Principal, policy: Policy, wish: Wish, *, name: str, now: int) -> Grant:
+    """Judge the wish by the policy; `name` is the random part of the key. Raises the refusal that fits."""
+    principal.require(Action.UPLOAD)
+    media_type = _media_type(policy, wish.content_type)
+    filename = Filename.parse(wish.filename)
+    check_extension(media_type, filename)
+    _check_size(policy, wish.size)
+    if policy.checksum == "required" and wish.checksum_sha256 is None:
+        raise Refusal(Code.CHECKSUM_REQUIRED)
+    return Grant(
+        acting_as(principal, wish.on_behalf_of),
+        ObjectKey(principal.tenant, policy.name, name, media_type.extensions[0]),
+        media_type.name,
+        wish.size,
+        None if wish.checksum_sha256 is None else _checksum(wish.checksum_sha256),
+        filename,
+        _metadata(wish.metadata or {}),
+        now,
+        now + policy.ticket_expires_in,
+    )
+
+
+def acting_as(principal: Principal, name: str | None) -> str:
+    """Return on whose behalf the call is recorded; raises `forbidden` or `invalid-request`."""
+    if name is None:
+        return principal.name
+    if not principal.on_behalf_of and name != principal.name:
+        raise Refusal(Code.FORBIDDEN, "These credentials may not act on behalf of someone else.")
+    if not name or not name.isprintable() or len(name.encode()) > PRINCIPAL_BYTES:
+        raise Refusal(Code.INVALID_REQUEST, f"A principal is 1 to {PRINCIPAL_BYTES} bytes of printable text.")
+    return name
+
+
+def _media_type(policy: Policy, content_type: str) -> MediaType:
+    media_type = parse_media_type(content_type)
+    if media_type.name not in policy.media_types:
+        raise Refusal(Code.TYPE_NOT_ALLOWED)
+    return media_type
+
+
+def _check_size(policy: Policy, size: int) -> None:
+    if size > policy.max_size:
+        raise Refusal(Code.TOO_LARGE, f"This policy takes files of at most {policy.max_size} bytes.")
+    if size < policy.min_size:
+        raise Refusal(Code.INVALID_REQUEST, f"This policy takes files of at least {policy.min_size} bytes.")
+
+
+def _checksum(text: str) -> str:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    # Re-encoding refuses the spellings that differ in unused bits: the bucket compares text, not bytes.
+    if len(digest) != 32 or base64.b64encode(digest).decode() != text:  # noqa: PLR2004 - SHA-256, FIPS 180-4
+        raise Refusal(Code.INVALID_REQUEST, "checksum_sha256 is the base64 of the 32 bytes of a SHA-256.")
+    return text
+
+
+def _metadata(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in pairs.items())
+    if len(pairs) > METADATA_PAIRS or size > METADATA_BYTES:
+        raise Refusal(Code.METADATA_TOO_LARGE)
+    return pairs

@@ -1,0 +1,101 @@
+"""All tokens the gateway deals in: its own by its secret keys, and every tenant's by that tenant's app secrets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.content.filenames import Filename
+from gateway.content.media_types import BY_EXTENSION
+from gateway.errors import Code, Refusal
+from gateway.grants.app_tokens import AppTokens, Link
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Grant
+from gateway.grants.principals import Principal
+from gateway.grants.seals import Seal, check_times, encode, text
+
+
+class Tokens:
+    def __init__(self, secret_keys: Sequence[bytes], apps: Mapping[str, AppTokens]) -> None:
+        """Take the secret keys oldest first, and the tenants' tokens by tenant."""
+        self.apps = apps
+        self._ticket = Seal("ticket", secret_keys)
+        self._grant = Seal("grant", secret_keys)
+        self._cursor = Seal("cursor", secret_keys)
+
+    def app(self, tenant: str) -> AppTokens:
+        """Return a tenant's tokens; raises `not-found` for a tenant that is not configured."""
+        app = self.apps.get(tenant)
+        if app is None:
+            raise Refusal(Code.NOT_FOUND)
+        return app
+
+    def seal_grant(self, grant: Grant) -> tuple[str, str]:
+        """Return the ticket and the grant token of a grant: one payload, two purposes."""
+        payload = encode(_grant_fields(grant))
+        return self._ticket.seal(payload), self._grant.seal(payload)
+
+    def open_ticket(self, token: str, now: int) -> Grant:
+        """Return the grant of a live ticket, else raise `not-found`."""
+        grant = _grant(self._ticket.open(token))
+        check_times(grant.issued_at, grant.expires_at, now)
+        return grant
+
+    def open_grant(self, token: str) -> Grant:
+        """Return the grant of a grant token, else raise `not-found`.
+
+        It does not expire here: the object's LastModified is what its expiry is judged against (design section 3).
+        """
+        return _grant(self._grant.open(token))
+
+    def seal_cursor(self, tenant: str, prefix: str, after: str) -> str:
+        """Return the place in a listing where the next page begins."""
+        return self._cursor.seal(encode({"tenant": tenant, "prefix": prefix, "after": after}))
+
+    def open_cursor(self, token: str, tenant: str, prefix: str) -> str:
+        """Return the key after which the page begins; raises `not-found` for another listing's cursor."""
+        fields = self._cursor.open(token)
+        if fields["tenant"] != tenant or fields["prefix"] != prefix:
+            raise Refusal(Code.NOT_FOUND)
+        return text(fields, "after")
+
+    def open_pass(self, token: str, now: int) -> Principal:
+        """Return the principal of a live pass of any tenant, else raise `not-found`."""
+        return self.app(_tenant(token)).open_pass(token, now)
+
+    def open_link(self, token: str, now: int) -> Link:
+        """Return a live link of any tenant, else raise `not-found`."""
+        return self.app(_tenant(token)).open_link(token, now)
+
+
+def _tenant(token: str) -> str:
+    return token.partition(".")[0]
+
+
+def _grant_fields(grant: Grant) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "sub": grant.principal,
+        "key": grant.key.key,
+        "size": grant.size,
+        "name": grant.filename.text,
+        "iat": grant.issued_at,
+        "exp": grant.expires_at,
+    }
+    if grant.checksum_sha256 is not None:
+        fields["sha256"] = grant.checksum_sha256
+    if grant.metadata:
+        fields["meta"] = grant.metadata
+    return fields
+
+
+def _grant(fields: dict[str, Any]) -> Grant:
+    key = ObjectKey.parse_key(fields["key"])
+    return Grant(
+        fields["sub"],
+        key,
+        BY_EXTENSION[key.extension].name,
+        fields["size"],
+        fields.get("sha256"),
+        Filename(fields["name"]),
+        fields.get("meta", {}),
+        fields["iat"],
+        fields["exp"],
+    )
