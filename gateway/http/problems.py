@@ -1,0 +1,158 @@
+"""Refusals as the caller reads them: application/problem+json (RFC 9457), never the input, a key or a stack."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from gateway.errors import Code, Refusal
+
+MEDIA_TYPE = "application/problem+json"
+INTERNAL_ERROR = "internal-error"  # a bug, not a refusal: it is in no table, and nobody can plan for it
+REQUEST_ID = "gateway.request_id"  # the scope's entry, set by the guard
+
+_INTERNAL_DETAIL = "Something went wrong here: tell the operator the request_id."
+_BY_STATUS = {
+    code.status: code
+    for code in (
+        Code.BAD_REQUEST,
+        Code.UNAUTHENTICATED,
+        Code.FORBIDDEN,
+        Code.NOT_FOUND,
+        Code.METHOD_NOT_ALLOWED,
+        Code.PAYLOAD_TOO_LARGE,
+        Code.UNSUPPORTED_MEDIA_TYPE,
+        Code.INVALID_REQUEST,
+        Code.TOO_MANY_REQUESTS,
+    )
+}
+_SERVER_ERROR = 500
+_NAMED_ERRORS = 3  # complaints that a detail lists
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+def describe(refusal: Refusal, request_id: str) -> dict[str, str | int]:
+    """Return the members of the refusal's problem document."""
+    return _document(refusal.code.code, refusal.code.status, refusal.detail, request_id)
+
+
+def problem(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a refusal; `headers` are added, such as Allow."""
+    fields = dict(headers or {})
+    if refusal.retry_after is not None:
+        fields["retry-after"] = str(refusal.retry_after)
+    if refusal.code is Code.UNAUTHENTICATED:
+        fields["www-authenticate"] = "Bearer"
+    return _respond(describe(refusal, request_id), refusal.code.status, fields)
+
+
+def internal_error(request_id: str) -> Response:
+    """Answer for a bug: 500, and nothing about it."""
+    return _respond(_document(INTERNAL_ERROR, _SERVER_ERROR, _INTERNAL_DETAIL, request_id), _SERVER_ERROR, {})
+
+
+def invalid(errors: Sequence[Any]) -> Refusal:
+    """Turn pydantic's `errors()` into a refusal that names the documented fields and what is wrong, never the input."""
+    complaints = [f"{_place(error)}: {error['type']}" for error in errors[:_NAMED_ERRORS]]
+    if not complaints:
+        return Refusal(Code.INVALID_REQUEST)
+    return Refusal(Code.INVALID_REQUEST, f"{Code.INVALID_REQUEST.sentence} ({'; '.join(complaints)})")
+
+
+def problem_responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses=` for these refusals, one entry per status."""
+    grouped: dict[int, list[Code]] = {}
+    for code in codes:
+        grouped.setdefault(code.status, []).append(code)
+    return {status: _openapi_response(status, group) for status, group in grouped.items()}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error with a problem document."""
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+async def _on_refusal(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, Refusal)  # noqa: S101 - narrows what Starlette declares as Exception
+    return problem(exc, _request_id(request.scope))
+
+
+async def _on_invalid(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)  # noqa: S101 - as above
+    return problem(invalid(exc.errors()), _request_id(request.scope))
+
+
+async def _on_http_exception(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101 - as above
+    if exc.status_code >= _SERVER_ERROR:
+        return internal_error(_request_id(request.scope))
+    refusal = Refusal(_BY_STATUS.get(exc.status_code, Code.BAD_REQUEST))
+    return problem(refusal, _request_id(request.scope), exc.headers)
+
+
+async def _on_bug(request: Request, _: Exception) -> Response:
+    return internal_error(_request_id(request.scope))
+
+
+def _request_id(scope: Scope) -> str:
+    return str(scope.get(REQUEST_ID, ""))
+
+
+def _document(code: str, status: int, detail: str, request_id: str) -> dict[str, str | int]:
+    return {
+        "type": f"urn:signed-url-gateway:problem:{code}",
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+
+
+def _respond(document: Mapping[str, str | int], status: int, headers: Mapping[str, str]) -> Response:
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """Name the field, leaving out what the caller chose: an unknown field's name, and a key of a mapping."""
+    location: list[str | int] = list(error["loc"])
+    if error["type"] == "extra_forbidden":
+        location.pop()
+    place = ""
+    below_name = False
+    for part in location[1:] if location[:1] == ["body"] else location:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif below_name or not _FIELD.fullmatch(part):  # a name right below a name is a mapping's key
+            break
+        else:
+            place += f".{part}" if place else part
+        below_name = isinstance(part, str)
+    return place or "body"
+
+
+def _openapi_response(status: int, codes: Sequence[Code]) -> dict[str, Any]:
+    names = [code.code for code in codes]
+    properties: dict[str, Any] = {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "const": status},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "enum": names},
+        "request_id": {"type": "string"},
+    }
+    schema = {"type": "object", "title": "Problem", "properties": properties, "required": list(properties)}
+    return {
+        "description": " ".join(f"`{code.code}`: {code.sentence}" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
