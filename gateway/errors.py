@@ -10,6 +10,7 @@ class Code(Enum):
     FORBIDDEN = "forbidden", 403, "These credentials do not allow that action or policy."
     NOT_FOUND = "not-found", 404, "There is nothing here, or not for you, or no longer."
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "Use one of the methods that the Allow header names."
+    REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time: send it again."
     NOT_UPLOADED = (
         "not-uploaded",
         409,
