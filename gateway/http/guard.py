@@ -1,0 +1,296 @@
+"""What stands in front of every route: limits, request id, origin, CORS, security headers, the last 500, one log line.
+
+One ASGI middleware around the whole application. It reads a request's body before the application sees the request, so
+that a body too long or too slow is refused whatever the route, and the application never waits for a client.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from time import perf_counter
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import Code, Refusal
+from gateway.http.headers import HSTS, CrossOrigin, Header, defaults, dress
+from gateway.http.origin import Origins
+from gateway.http.problems import REQUEST_ID, internal_error, problem
+
+ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
+
+MAX_BODY = 65_536  # bytes
+BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32_768  # names and values together
+MAX_TARGET_BYTES = 8_192  # RFC 9110 section 4.1 asks for at least 8,000
+_LINGER_SECONDS = 2.0  # how long a refused client may go on sending before its connection is closed
+_REQUEST_ID_BYTES = 6
+_CLIENT_CLOSED = 499  # nginx's number for a client that left before it was answered; it is only logged
+
+METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+_LEFT_TO_ROUTES = frozenset([*METHODS, "PUT", "PATCH"])
+# Probes and load balancers call these by address; neither route writes an absolute URL.
+_ANY_HOST = frozenset(["/healthz", "/readyz"])
+
+_WATCHED = frozenset(
+    [b"host", b"content-length", b"transfer-encoding", b"origin", b"access-control-request-method"],
+)
+_REPEATED = "A header that may come only once was repeated."
+_BAD_FRAMING = "Content-Length and Transfer-Encoding contradict each other or are malformed."
+_BAD_TARGET = "Send a path as the request target."
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_TOKEN_IN_PATH = re.compile(r"(/d/|/v1/uploads/(?!complete/?\Z))[^/]+(?:(/parts|/complete|/)\Z|/.*)?", re.DOTALL)
+_LONG_SEGMENT = re.compile(r"[^/]{65,}")  # longer than any key's segment: a token in the wrong place
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the guard needs to know of a request's headers."""
+
+    has_body: bool
+    content_length: int
+    origin: bytes | None
+    preflight: bool
+
+
+class Guard:
+    """The gateway's one middleware, around everything."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        origins: Origins,
+        allowed_origins: Sequence[str],
+        log: Callable[[Mapping[str, object]], None],
+    ) -> None:
+        """Guard `app`; `log` gets one mapping per request: event, method, path, status, ms, request_id, exc_info?."""
+        self.app = app
+        self._origins = origins
+        self._cross_origin = CrossOrigin(allowed_origins)
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; other kinds (lifespan) pass through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = perf_counter()
+        request_id = scope[REQUEST_ID] = token_hex(_REQUEST_ID_BYTES)
+        path = _own_path(scope)
+        outbound = _Outbound(send, [(b"x-request-id", request_id.encode()), *defaults(path)])
+        bug: Exception | None = None
+        try:
+            await self._answer(scope, path, receive, outbound)
+            if not outbound.started and not outbound.client_left:
+                raise RuntimeError("the application answered nothing")  # noqa: TRY301 - a bug like any other
+        except Exception as exc:  # noqa: BLE001 - the last place that can still answer
+            bug = exc
+            if not outbound.started:
+                await outbound.answer(scope, receive, internal_error(request_id))
+        self._write_log(scope["method"], path, outbound.status, perf_counter() - began, request_id, bug)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive, outbound: "_Outbound") -> None:
+        head = None
+        try:
+            head = _examine(scope)
+            outbound.extra += self._cross_origin.response(head.origin)
+            self._tell_origin(scope, path, outbound)
+            if head.preflight:
+                await outbound.answer(scope, receive, self._preflight(head))
+                return
+            if head.has_body:
+                body = await _read_body(receive, head.content_length)
+                if body is None:
+                    outbound.client_left = True
+                    return
+                receive = _replay(body, receive)
+        except Refusal as refusal:
+            response = problem(refusal, scope[REQUEST_ID], _allow(refusal))
+            if head is None or head.has_body:
+                await outbound.answer_and_linger(scope, receive, response)
+            else:
+                await outbound.answer(scope, receive, response)
+            return
+        await self.app(scope, receive, outbound.send)
+
+    def _tell_origin(self, scope: Scope, path: str, outbound: "_Outbound") -> None:
+        try:
+            scope[ORIGIN] = origin = self._origins.of(scope)
+        except Refusal:
+            if path not in _ANY_HOST:
+                raise
+        else:
+            if origin.scheme == "https":
+                outbound.extra.append(HSTS)
+
+    def _preflight(self, head: _Head) -> Response:
+        response = Response(status_code=204)
+        response.raw_headers = list(self._cross_origin.preflight(head.origin or b""))
+        return response
+
+    def _write_log(  # noqa: PLR0913, PLR0917 - the line's fields
+        self, method: str, path: str, status: int, seconds: float, request_id: str, bug: Exception | None
+    ) -> None:
+        line: dict[str, object] = {
+            "event": "request",
+            "method": _printable(method),
+            "path": _printable(redact(path)),
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "request_id": request_id,
+        }
+        if bug is not None:
+            line["exc_info"] = bug
+        self._log(line)
+
+
+class _Outbound:
+    """One response on its way out: it gets its headers here, and tells whether it has begun."""
+
+    __slots__ = ("_send", "client_left", "extra", "status")
+
+    def __init__(self, send: Send, extra: list[Header]) -> None:
+        self._send = send
+        self.extra = extra
+        self.status = _CLIENT_CLOSED
+        self.client_left = False
+
+    @property
+    def started(self) -> bool:
+        return self.status != _CLIENT_CLOSED
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = dress(message.get("headers", ()), self.extra)
+            self.status = message["status"]
+        await self._send(message)
+
+    async def answer(self, scope: Scope, receive: Receive, response: Response) -> None:
+        await response(scope, receive, self.send)
+
+    async def answer_and_linger(self, scope: Scope, receive: Receive, response: Response) -> None:
+        """Answer before the body has arrived, and read on for a while: closing at once would reset the answer away."""
+        response.headers["connection"] = "close"
+
+        async def send(message: Message) -> None:
+            await self.send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+        await response(scope, receive, send)
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        except TimeoutError:
+            pass
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def redact(path: str) -> str:
+    """Return the path without the tokens it may hold."""
+    if path.startswith(("/d/", "/v1/uploads/")):
+        path = _TOKEN_IN_PATH.sub(lambda match: f"{match[1]}…{match[2] or ''}", path)
+    return _LONG_SEGMENT.sub("…", path)
+
+
+def _printable(text: str) -> str:
+    """Return the text with everything that is not printable ASCII, or `…`, escaped as in JSON."""
+    if text.isprintable():
+        return text
+    return json.dumps(text)[1:-1].replace("\x7f", "\\u007f")
+
+
+def _own_path(scope: Scope) -> str:
+    """Return the path below the point where the gateway is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path
+
+
+def _examine(scope: Scope) -> _Head:
+    """Check the request line and the headers; raise the refusal that applies."""
+    target = scope.get("raw_path") or scope["path"].encode()
+    if len(target) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        raise Refusal(Code.URI_TOO_LONG)
+    if target[:1] != b"/":  # absolute-form and asterisk-form, RFC 9112 section 3.2
+        raise Refusal(Code.BAD_REQUEST, _BAD_TARGET)
+    watched = _watched_headers(scope["headers"])
+    if scope["method"] not in _LEFT_TO_ROUTES:
+        raise Refusal(Code.METHOD_NOT_ALLOWED)
+    content_length, chunked = _framing(watched)
+    return _Head(
+        # From HTTP/2 on a body needs no header to announce it.
+        has_body=chunked or content_length > 0 or scope.get("http_version", "1.1")[:2] != "1.",
+        content_length=content_length,
+        origin=watched.get(b"origin"),
+        preflight=scope["method"] == "OPTIONS" and b"origin" in watched and b"access-control-request-method" in watched,
+    )
+
+
+def _watched_headers(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    if len(headers) > MAX_HEADERS:
+        raise Refusal(Code.HEADERS_TOO_LARGE)
+    size = 0
+    watched: dict[bytes, bytes] = {}
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in _WATCHED:
+            if name in watched:
+                raise Refusal(Code.BAD_REQUEST, _REPEATED)
+            watched[name] = value
+    if size > MAX_HEADER_BYTES:
+        raise Refusal(Code.HEADERS_TOO_LARGE)
+    return watched
+
+
+def _framing(watched: Mapping[bytes, bytes]) -> tuple[int, bool]:
+    """Return the announced length and whether the body is chunked (RFC 9112 section 6.3)."""
+    length = watched.get(b"content-length")
+    coding = watched.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None or coding.lower() != b"chunked":
+            raise Refusal(Code.BAD_REQUEST, _BAD_FRAMING)
+        return 0, True
+    if length is None:
+        return 0, False
+    if _LENGTH.fullmatch(length) is None:
+        raise Refusal(Code.BAD_REQUEST, _BAD_FRAMING)
+    return int(length), False
+
+
+async def _read_body(receive: Receive, content_length: int) -> bytes | None:
+    """Read the whole body, or return None when the client left; a refusal when it is too long or too slow."""
+    if content_length > MAX_BODY:
+        raise Refusal(Code.PAYLOAD_TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY:
+                    raise Refusal(Code.PAYLOAD_TOO_LARGE)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise Refusal(Code.REQUEST_TIMEOUT) from None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body that was read, and then what the connection has."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
+
+
+def _allow(refusal: Refusal) -> Mapping[str, str]:
+    return {"allow": ", ".join(METHODS)} if refusal.code is Code.METHOD_NOT_ALLOWED else {}
