@@ -1,0 +1,96 @@
+"""What the bucket must be told: CORS, lifecycle, bucket policy; and the policy of the user or role the gateway runs as.
+
+Each document is a plain dict as S3 and IAM take it. `infra/template.yaml` says the same in CloudFormation, and a test
+keeps the two equal.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+Document = dict[str, Any]
+
+# An explicit list: LocalStack does not know `x-amz-*`, and `*` would let a page send any x-amz header it likes.
+ALLOWED_HEADERS = (
+    "content-type",
+    "if-none-match",
+    "x-amz-checksum-sha256",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-meta-grant",
+)
+ALLOWED_METHODS = ("GET", "HEAD", "PUT")
+CORS_MAX_AGE = 3600  # seconds; browsers cap it at 2 h (Chromium) or 24 h (Firefox)
+INCOMING_DAYS = 9  # the longest ticket, 7 days, and 2 more
+
+
+def cors(origins: Sequence[str]) -> Document:
+    """Let pages of exactly these `origins` upload and read, and see the ETag (a `CORSConfiguration`)."""
+    return {
+        "CORSRules": [
+            {
+                "AllowedOrigins": list(origins),
+                "AllowedMethods": list(ALLOWED_METHODS),
+                "AllowedHeaders": list(ALLOWED_HEADERS),
+                "ExposeHeaders": ["ETag"],
+                "MaxAgeSeconds": CORS_MAX_AGE,
+            }
+        ]
+    }
+
+
+def lifecycle(incoming_days: int = INCOMING_DAYS) -> Document:
+    """Empty `incoming/` and drop unfinished multipart uploads after `incoming_days`: nothing else frees a key there."""
+    return {
+        "Rules": [
+            {
+                "ID": "empty-incoming",
+                "Status": "Enabled",
+                "Filter": {"Prefix": "incoming/"},
+                "Expiration": {"Days": incoming_days},
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": incoming_days},
+            }
+        ]
+    }
+
+
+def bucket_policy(bucket: str, *, require_tls: bool) -> Document:
+    """Refuse any signature but version 4 and, with `require_tls`, any request over plain http."""
+    everything = [_bucket(bucket), _bucket(bucket) + "/*"]
+    refused = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": everything}
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
+    # Null: MiniStack does not know the key, and where it is absent StringNotEquals alone would refuse everything.
+    old_signature = {
+        "Null": {"s3:signatureversion": "false"},
+        "StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"},
+    }
+    statements = [{"Sid": "OnlySignatureVersion4", **refused, "Condition": old_signature}]
+    if require_tls:
+        plain_http = {"Bool": {"aws:SecureTransport": "false"}}
+        statements.append({"Sid": "OnlyTls", **refused, "Condition": plain_http})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def api_policy(bucket: str) -> Document:
+    """Exactly the actions that the gateway takes on its bucket, for the user or role it runs as."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            # Without it S3 answers 403 for a missing key; with a condition on the prefix it refuses HeadBucket.
+            {"Sid": "List", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [_bucket(bucket)]},
+            {
+                "Sid": "ReadAndWrite",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject"],
+                "Resource": [f"{_bucket(bucket)}/incoming/*", f"{_bucket(bucket)}/objects/*"],
+            },
+            {
+                "Sid": "Delete",
+                "Effect": "Allow",
+                "Action": ["s3:DeleteObject"],
+                "Resource": [f"{_bucket(bucket)}/objects/*"],
+            },
+        ],
+    }
+
+
+def _bucket(bucket: str) -> str:
+    return f"arn:aws:s3:::{bucket}"
