@@ -1,0 +1,229 @@
+/** The demo page: a list of cards, each an upload, over the two functions of gateway.js. */
+import { policies, upload } from "../gateway.js";
+import { messages } from "./messages.js";
+
+const PARALLEL = 3; // uploads at a time; the others wait in line
+
+const $ = (id) => document.getElementById(id);
+const gateway = new URL("../..", document.baseURI).href; // this page is /static/demo/ of its gateway
+const waiting = [];
+const cards = new Set();
+let running = 0;
+let pass = "";
+let policy = null;
+
+// The pass: it came in the fragment, which no server sees, and stays in memory alone.
+
+async function begin() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  if (!fragment.has("pass")) return pass || notice("This page needs a pass. Open it by the address that “gateway dev” printed: the pass is in its last part, and reloading the page forgets it.");
+  pass = fragment.get("pass");
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    const all = await policies({ gateway, authorization: pass });
+    const name = fragment.get("policy") ?? "default";
+    policy = all.find((each) => each.name === name) ?? (fragment.has("policy") ? null : all[0]);
+    if (!policy) return notice(messages["policy-unknown"]);
+    notice("");
+    $("limits").textContent = limits();
+    $("input").accept = [...policy.content_types, ...policy.extensions.map(dotted)].join();
+    $("choose").disabled = false;
+  } catch (error) {
+    notice(messages[error.code] ?? error.message);
+  }
+}
+
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+  if (text) $("limits").textContent = "";
+}
+
+function limits() {
+  const kinds = policy.extensions.map((each) => each.replace(".", "").toUpperCase());
+  return `${new Intl.ListFormat("en", { type: "disjunction" }).format(kinds)}, up to ${bytes(policy.max_size)} each`;
+}
+
+/** What the policy will object to, said before anything is sent; the gateway alone decides. */
+function objection(file) {
+  if (file.size > policy.max_size) return `This file has ${bytes(file.size)}, and up to ${bytes(policy.max_size)} are taken here.`;
+  const name = file.name.toLowerCase();
+  if (!policy.extensions.some((each) => name.endsWith(dotted(each)))) return messages["type-not-allowed"];
+  return null;
+}
+
+// One card for each file.
+
+function add(file) {
+  const item = $("card").content.firstElementChild.cloneNode(true);
+  const part = (selector) => item.querySelector(selector);
+  const card = {
+    file, item, outcome: "waiting", controller: null,
+    preview: part("img"), state: part(".state"), progress: part("progress"),
+    reason: part(".reason"), code: part(".code"), link: part("a"), button: part("button"),
+  };
+  part(".name").textContent = part(".name").title = file.name;
+  part(".kind").textContent = file.name.includes(".") ? file.name.split(".").pop().slice(0, 5) : "file";
+  card.progress.setAttribute("aria-label", `Upload of ${file.name}`);
+  if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) show(card, URL.createObjectURL(file));
+  card.button.onclick = () => (["waiting", "running"].includes(card.outcome) ? cancel(card) : enqueue(card));
+  cards.add(card);
+  $("list").prepend(item);
+  const problem = objection(file);
+  if (problem) finish(card, "refused", "Not sent", problem);
+  else enqueue(card);
+}
+
+function enqueue(card) {
+  card.controller = new AbortController();
+  card.reason.hidden = card.code.hidden = true;
+  card.progress.value = 0;
+  card.progress.hidden = false;
+  update(card, "waiting", "Waiting");
+  label(card, "Cancel");
+  waiting.push(card);
+  next();
+}
+
+function cancel(card) {
+  card.controller.abort();
+  if (card.outcome !== "waiting") return;
+  waiting.splice(waiting.indexOf(card), 1);
+  finish(card, "cancelled", "Cancelled", messages.aborted);
+}
+
+async function next() {
+  if (running === PARALLEL || !waiting.length) return;
+  running += 1;
+  const card = waiting.shift();
+  update(card, "running", "Asking for a ticket");
+  try {
+    stored(card, await upload(card.file, {
+      gateway,
+      authorization: pass,
+      policy: policy.name,
+      checksum: policy.checksum === "required",
+      signal: card.controller.signal,
+      onProgress: (progress) => advance(card, progress),
+    }));
+  } catch (error) {
+    failed(card, error);
+  }
+  running -= 1;
+  next();
+}
+
+function advance(card, { phase, loaded, total }) {
+  const share = total ? loaded / total : 1;
+  const words = { asking: "Asking for a ticket", hashing: "Computing the checksum", completing: "Checking what arrived" };
+  card.progress.value = share;
+  update(card, "running", words[phase] ?? `${Math.floor(100 * share)} % of ${bytes(total)}`);
+}
+
+function stored(card, { object, link }) {
+  const picture = object.content_type.startsWith("image/");
+  if (picture) show(card, link);
+  card.link.href = link;
+  label(card, "");
+  card.link.textContent = picture ? "Open" : "Download";
+  card.link.setAttribute("aria-label", `${card.link.textContent} ${card.file.name}`);
+  finish(card, "stored", `Stored, ${bytes(object.size)}`);
+}
+
+function failed(card, error) {
+  if (error.code === "aborted") return finish(card, "cancelled", "Cancelled", messages.aborted);
+  finish(card, "refused", error.status ? "Refused" : "Failed", messages[error.code] ?? error.message);
+  card.code.textContent = [error.code, error.storageCode, error.requestId].filter(Boolean).join(" · ");
+  card.code.hidden = false;
+}
+
+function finish(card, outcome, state, reason = "") {
+  card.progress.hidden = true;
+  card.reason.textContent = reason;
+  card.reason.hidden = !reason;
+  if (outcome !== "stored") label(card, state === "Not sent" ? "Send anyway" : "Try again");
+  update(card, outcome, state);
+  $("announcer").textContent = `${card.file.name}: ${state}. ${reason}`;
+}
+
+function update(card, outcome, state) {
+  card.state.textContent = state;
+  if (card.outcome === outcome && card.item.dataset.outcome) return;
+  card.item.dataset.outcome = card.outcome = outcome;
+  summarise();
+}
+
+/** The card's one button, or its link where there is nothing left to do; the focus stays on the card. */
+function label(card, text) {
+  const focused = document.activeElement === card.button;
+  card.button.textContent = text;
+  card.button.setAttribute("aria-label", `${text} ${card.file.name}`);
+  card.button.hidden = !text;
+  card.link.hidden = Boolean(text);
+  if (focused) (text ? card.button : card.link).focus();
+}
+
+/** Shows a picture: first the file itself, then, when it is stored, what comes back through the link. */
+function show(card, address) {
+  const before = card.preview.src;
+  card.preview.onload = () => before.startsWith("blob:") && URL.revokeObjectURL(before);
+  card.preview.onerror = () => (card.preview.hidden = true);
+  card.preview.src = address;
+  card.preview.hidden = false;
+}
+
+function summarise() {
+  const all = [...cards];
+  const count = (...outcomes) => all.filter((card) => outcomes.includes(card.outcome)).length;
+  const parts = [[count("stored"), "stored"], [count("waiting", "running"), "to go"], [count("refused"), "not stored"]];
+  $("summary").textContent = parts.filter(([number]) => number).map(([number, word]) => `${number} ${word}`).join(" · ");
+  $("uploads").hidden = !all.length;
+  $("empty").hidden = Boolean(all.length);
+  $("clear").hidden = all.length === count("waiting", "running");
+}
+
+function clear() {
+  for (const card of cards) {
+    if (["waiting", "running"].includes(card.outcome)) continue;
+    card.item.remove();
+    cards.delete(card);
+  }
+  summarise();
+  $("choose").focus();
+}
+
+function bytes(number) {
+  const unit = Math.min(Math.floor(Math.log2(Math.max(number, 1)) / 10), 3);
+  const digits = unit && number / 1024 ** unit < 10 ? 1 : 0;
+  return `${(number / 1024 ** unit).toFixed(digits).replace(".0", "")} ${["bytes", "KB", "MB", "GB"][unit]}`;
+}
+
+function dotted(extension) {
+  return extension.startsWith(".") ? extension : `.${extension}`;
+}
+
+// Ways in: the button, dropping anywhere on the page, pasting.
+
+function take(files) {
+  if (policy) for (const file of files) add(file);
+}
+
+$("choose").onclick = () => $("input").click();
+$("clear").onclick = clear;
+$("input").onchange = () => {
+  take($("input").files);
+  $("input").value = ""; // so that the same file can be chosen again
+};
+document.ondragover = (event) => {
+  event.preventDefault();
+  $("drop").classList.add("over");
+};
+document.ondragleave = (event) => event.relatedTarget ?? $("drop").classList.remove("over");
+document.ondrop = (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+};
+document.onpaste = (event) => take(event.clipboardData.files);
+window.onhashchange = begin;
+begin();
