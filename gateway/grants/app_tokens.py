@@ -35,7 +35,7 @@ class Receipt:
     size: int
     content_type: str
     checksum_sha256: str | None
-    checksum_type: str | None
+    checksum_type: Literal["full", "composite"] | None
     etag: str
     principal: str
     stored_at: int
@@ -82,7 +82,7 @@ class AppTokens:
 
     def seal_link(self, link: Link) -> str:
         """Return the token of a link. Raises `not-found` for another tenant's key."""
-        self._own(link.key)
+        link.key.of(self.tenant.name)
         payload: dict[str, object] = {
             "key": link.key.key,
             "as": link.disposition,
@@ -106,7 +106,7 @@ class AppTokens:
         if epoch < self.tenant.link_epoch:
             raise Refusal(Code.NOT_FOUND)
         return Link(
-            self._own(ObjectKey.parse_key(text(fields, "key"))),
+            ObjectKey.parse_key(text(fields, "key")).of(self.tenant.name),
             Filename.parse(text(fields, "name"), max_bytes=LINK_FILENAME_BYTES) if "name" in fields else None,
             "inline" if fields.get("as") == "inline" else "attachment",
             issued_at,
@@ -119,7 +119,7 @@ class AppTokens:
         return self._receipt.seal(
             encode(
                 {
-                    "key": self._own(receipt.key).key,
+                    "key": receipt.key.of(self.tenant.name).key,
                     "size": receipt.size,
                     "type": receipt.content_type,
                     "sha256": receipt.checksum_sha256,
@@ -137,7 +137,7 @@ class AppTokens:
         fields = self._receipt.open(token)
         check_times(integer(fields, "iat"), integer(fields, "exp"), now)
         return Receipt(
-            self._own(ObjectKey.parse_key(text(fields, "key"))),
+            ObjectKey.parse_key(text(fields, "key")).of(self.tenant.name),
             integer(fields, "size"),
             text(fields, "type"),
             fields.get("sha256"),
@@ -147,8 +147,3 @@ class AppTokens:
             integer(fields, "iat"),
             integer(fields, "exp"),
         )
-
-    def _own(self, key: ObjectKey) -> ObjectKey:
-        if key.tenant != self.tenant.name:
-            raise Refusal(Code.NOT_FOUND)
-        return key

@@ -32,6 +32,12 @@ class ObjectKey:
         """`incoming/<tenant>/<policy>/<name>.<ext>`."""
         return f"incoming/{self.tenant}/{self.policy}/{self.name}.{self.extension}"
 
+    def of(self, tenant: str) -> "ObjectKey":
+        """Return this key if it is the tenant's, else raise `not-found`."""
+        if self.tenant != tenant:
+            raise Refusal(Code.NOT_FOUND)
+        return self
+
     @classmethod
     def parse_key(cls, text: str) -> "ObjectKey":
         """Read a `key`; anything else raises the `not-found` refusal."""

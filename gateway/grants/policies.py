@@ -13,6 +13,7 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.principals import Action, Principal
 
 MAX_SINGLE_PUT = 5 * 1024**3  # bytes; Amazon S3 user guide, "Uploading objects"
+LINK_EXPIRES_IN = 86_400  # seconds
 METADATA_PAIRS = 10
 METADATA_BYTES = 512
 PRINCIPAL_BYTES = 128  # so that a grant token always fits into 2,000 bytes of object metadata
@@ -30,7 +31,7 @@ class Policy:
     inline: bool = True
     put_expires_in: int = 900
     ticket_expires_in: int = 3600
-    link_expires_in: int = 86_400
+    link_expires_in: int = LINK_EXPIRES_IN
 
     def narrowed(self, principal: Principal) -> "Policy":
         """Return what is left of this policy within the principal's own limits."""
@@ -71,6 +72,10 @@ class Tenant:
         if name not in principal.policies:
             raise Refusal(Code.FORBIDDEN, "These credentials do not allow that policy.")
         return policy.narrowed(principal)
+
+    def link_expires_in(self, policy: str) -> int:
+        """Return how long a link to an object of that policy lives, in seconds, where nothing else is asked."""
+        return self.policies[policy].link_expires_in if policy in self.policies else LINK_EXPIRES_IN
 
     def policies_for(self, principal: Principal) -> list[Policy]:
         """List the policies that the principal may use, in the order of the configuration."""

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from gateway.errors import Code, Refusal
 
@@ -37,7 +38,18 @@ _NAMED_ERRORS = 3  # complaints that a detail lists
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
-def describe(refusal: Refusal, request_id: str) -> dict[str, str | int]:
+class Problem(TypedDict):
+    """The members of a problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+def describe(refusal: Refusal, request_id: str) -> Problem:
     """Return the members of the refusal's problem document."""
     return _document(refusal.code.code, refusal.code.status, refusal.detail, request_id)
 
@@ -107,7 +119,7 @@ def _request_id(scope: Scope) -> str:
     return str(scope.get(REQUEST_ID, ""))
 
 
-def _document(code: str, status: int, detail: str, request_id: str) -> dict[str, str | int]:
+def _document(code: str, status: int, detail: str, request_id: str) -> Problem:
     return {
         "type": f"urn:signed-url-gateway:problem:{code}",
         "title": code.replace("-", " ").capitalize(),
@@ -118,7 +130,7 @@ def _document(code: str, status: int, detail: str, request_id: str) -> dict[str,
     }
 
 
-def _respond(document: Mapping[str, str | int], status: int, headers: Mapping[str, str]) -> Response:
+def _respond(document: Problem, status: int, headers: Mapping[str, str]) -> Response:
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(body, status, headers, MEDIA_TYPE)
 

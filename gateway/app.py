@@ -1,0 +1,107 @@
+"""create_app(settings): the only place that wires."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+
+from gateway import logs
+from gateway.grants.keys import NAME_BYTES
+from gateway.http import problems
+from gateway.http.auth import Authenticator
+from gateway.http.calls import Gateway
+from gateway.http.guard import Guard
+from gateway.http.origin import Origins
+from gateway.http.routes import health, links, objects, site, uploads
+from gateway.s3.bucket import Bucket
+from gateway.s3.credentials import CredentialSource, open_session
+from gateway.s3.storage import Patience, Place, S3Storage
+from gateway.settings import Settings
+from gateway.uploads import Uploads
+
+HERE = Path(__file__).parent
+
+# Each of these asks OpenTelemetry on every request; an environment variable could turn its exporters on.
+TELEMETRY_OFF: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    log: Callable[[Mapping[str, object]], None] = logs.access,
+) -> FastAPI:
+    """Return the gateway as an ASGI application, to be served or mounted. Nothing is connected to yet."""
+    gateway, close = _wire(settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        close()
+
+    app = FastAPI(
+        title="Signed-URL gateway",
+        version="1",
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
+        redirect_slashes=False,
+        telemetry=TELEMETRY_OFF,
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    problems.install(app)
+    for router in (uploads.router, links.router, objects.router, health.router):
+        app.include_router(router)
+    app.router.routes.extend(
+        site.routes(
+            settings.static_dir or HERE / "static", settings.root_dir or HERE / "root", gateway.bucket.endpoint.origin
+        )
+    )
+    origins = Origins(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        forwarded_headers=settings.forwarded_headers,
+        allowed_hosts=settings.allowed_hosts,
+    )
+    app.add_middleware(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log)
+    return app
+
+
+def _wire(settings: Settings, clock: Callable[[], float]) -> tuple[Gateway, Callable[[], None]]:
+    session = open_session(settings.region)
+    storage = S3Storage(
+        session,
+        Place(
+            settings.bucket,
+            settings.region,
+            settings.storage_endpoint,
+            settings.storage_style(),
+            settings.expected_bucket_owner,
+        ),
+        Patience(threads=settings.storage_threads, deadline=settings.storage_timeout),
+    )
+    tokens = settings.tokens()
+    gateway = Gateway(
+        tenants=settings.tenant_values(),
+        tokens=tokens,
+        authenticator=Authenticator(settings, tokens),
+        bucket=Bucket(settings.public_endpoint(), settings.region),
+        credentials=CredentialSource(session),
+        storage=storage,
+        uploads=Uploads(storage, tokens, secrets.token_urlsafe),
+        clock=lambda: int(clock()),
+        random_name=lambda: secrets.token_hex(NAME_BYTES),
+        get_expires_in=settings.get_expires_in,
+    )
+    return gateway, storage.close

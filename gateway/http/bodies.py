@@ -1,0 +1,126 @@
+"""From what the use cases know to the bodies that say so."""
+
+from gateway.content.filenames import Filename, url_filename
+from gateway.errors import Code, Refusal
+from gateway.grants.app_tokens import Link, Receipt
+from gateway.grants.policies import Grant, Policy
+from gateway.http import schemas
+from gateway.http.calls import Call
+from gateway.http.problems import Problem, describe
+from gateway.http.schemas import rfc3339
+from gateway.objects import StoredObject
+from gateway.s3.bucket import PresignedRequest
+from gateway.uploads import Outcome
+
+RECEIPT_EXPIRES_IN = 604_800  # seconds
+ACCEPTED = 202
+
+
+def ticket(base_url: str, grant: Grant, token: str, put: PresignedRequest, now: int) -> schemas.Ticket:
+    """Write the ticket of a single PUT."""
+    url = f"{base_url}/v1/uploads/{token}"
+    return schemas.Ticket(
+        token,
+        grant.key.key,
+        grant.key.upload_key,
+        rfc3339(grant.expires_at),
+        rfc3339(now),
+        schemas.Upload(put.method, put.url, put.headers, rfc3339(put.expires_at)),
+        None,
+        url,
+        f"{url}/complete",
+        url,
+    )
+
+
+def stored(found: StoredObject) -> schemas.Object:
+    """Write a stored object."""
+    return schemas.Object(
+        found.key.key,
+        found.size,
+        found.content_type,
+        found.filename,
+        found.checksum_sha256,
+        found.checksum_type,
+        found.etag,
+        found.principal,
+        found.metadata,
+        rfc3339(found.stored_at),
+    )
+
+
+def link_url(base_url: str, token: str, filename: Filename | None) -> str:
+    """Write the address of a link; its last segment is for people and for `curl -O`, and decides nothing."""
+    url = f"{base_url}/d/{token}"
+    return url if filename is None else f"{url}/{url_filename(filename)}"
+
+
+def completed(call: Call, outcome: Outcome) -> schemas.Status:
+    """Write what came of a completion: 202 while it still goes on."""
+    if outcome.retry_after is not None:
+        call.status_code = ACCEPTED
+    return status(call, outcome)
+
+
+def status(call: Call, outcome: Outcome) -> schemas.Status:
+    """Write where an upload stands. The receipt and the link of a stored one are the same at every repeat."""
+    found = outcome.stored
+    return schemas.Status(
+        outcome.state,
+        [],
+        None if found is None else stored(found),
+        None if found is None else _receipt(call, found),
+        None if found is None else _link(call, found),
+        None if outcome.code is None else _problem(call, outcome.code),
+        outcome.retry_after,
+    )
+
+
+def policy(allowed: Policy) -> schemas.PolicySummary:
+    """Write what a policy takes."""
+    media_types = allowed.media_types.values()
+    return schemas.PolicySummary(
+        allowed.name,
+        [media_type.name for media_type in media_types],
+        [extension for media_type in media_types for extension in media_type.extensions],
+        allowed.max_size,
+        allowed.checksum,
+        None,
+    )
+
+
+def _receipt(call: Call, found: StoredObject) -> str:
+    receipt = Receipt(
+        found.key,
+        found.size,
+        found.content_type,
+        found.checksum_sha256,
+        found.checksum_type,
+        found.etag,
+        found.principal,
+        found.stored_at,
+        found.stored_at + RECEIPT_EXPIRES_IN,
+    )
+    return call.gateway.tokens.app(found.key.tenant).seal_receipt(receipt)
+
+
+def _link(call: Call, found: StoredObject) -> str:
+    tenant = call.gateway.tenants[found.key.tenant]
+    rules = tenant.policies.get(found.key.policy)
+    filename = Filename(found.filename)
+    # Counted from the moment of storing, so that a repeat is answered alike; from now once that link would be dead.
+    lifetime = tenant.link_expires_in(found.key.policy)
+    issued_at = found.stored_at if call.now < found.stored_at + lifetime // 2 else call.now
+    link = Link(
+        found.key,
+        filename,
+        "inline" if rules and rules.inline else "attachment",
+        issued_at,
+        issued_at + lifetime,
+        tenant.link_epoch,
+    )
+    return link_url(call.base_url, call.gateway.tokens.app(tenant.name).seal_link(link), filename)
+
+
+def _problem(call: Call, code: Code) -> Problem:
+    return describe(Refusal(code), call.request_id)

@@ -1,0 +1,117 @@
+"""One request on its way through a route: who calls, from which origin, at what time, on which gateway."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from gateway.errors import Code, Refusal
+from gateway.grants.policies import Grant, Tenant
+from gateway.grants.principals import Action, Principal
+from gateway.grants.tokens import Tokens
+from gateway.http.auth import Authenticator
+from gateway.http.guard import ORIGIN
+from gateway.http.origin import Origin
+from gateway.http.problems import REQUEST_ID
+from gateway.s3.bucket import Bucket
+from gateway.s3.credentials import CredentialSource
+from gateway.s3.sigv4 import Credentials
+from gateway.s3.storage import Storage
+from gateway.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that the routes stand on, wired once by `create_app`. `clock` gives seconds since the epoch."""
+
+    tenants: Mapping[str, Tenant]
+    tokens: Tokens
+    authenticator: Authenticator
+    bucket: Bucket
+    credentials: CredentialSource
+    storage: Storage
+    uploads: Uploads
+    clock: Callable[[], int]
+    random_name: Callable[[], str]
+    get_expires_in: int
+
+
+class Call:
+    """A request, as far as a route may know it; `status_code` overrules the route's own."""
+
+    def __init__(self, request: Request, gateway: Gateway) -> None:
+        """Read the clock, once for all that the call does."""
+        self.request = request
+        self.gateway = gateway
+        self.now = gateway.clock()
+        self.status_code: int | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """The origin that the caller's browser used; the guard has found it."""
+        origin: Origin = self.request.scope[ORIGIN]
+        return origin
+
+    @property
+    def base_url(self) -> str:
+        """What every absolute URL begins with: the origin, and the path under which the gateway is mounted."""
+        root: str = self.request.scope.get("root_path", "")
+        return self.origin.url + root
+
+    @property
+    def request_id(self) -> str:
+        """The identifier under which this request is logged."""
+        return str(self.request.scope[REQUEST_ID])
+
+    async def bearer(self) -> Principal | None:
+        """Return who the Authorization header proves, or None without one; raises `unauthenticated`."""
+        authorization = _authorization(self.request)
+        if authorization is None:
+            return None
+        return await self.gateway.authenticator.authenticate(authorization, self.now)
+
+    def bucket(self) -> Bucket:
+        """Return the bucket; raises `insecure-storage` rather than hand an http URL to a page on https."""
+        bucket = self.gateway.bucket
+        if self.origin.scheme == "https" and bucket.endpoint.scheme == "http":
+            raise Refusal(Code.INSECURE_STORAGE)
+        return bucket
+
+    async def credentials(self) -> Credentials:
+        """Return the store's credentials, refreshed where needed."""
+        return await self.gateway.credentials.fresh(self.now)
+
+    async def grant(self, ticket: str) -> Grant:
+        """Open the ticket in the path; credentials sent along have to speak for it, else it is `not-found`."""
+        grant = self.gateway.tokens.open_ticket(ticket, self.now)
+        principal = await self.bearer()
+        if principal is not None and not principal.speaks_for(grant.key.tenant, grant.principal):
+            raise Refusal(Code.NOT_FOUND)
+        return grant
+
+
+class AuthenticatedCall(Call):
+    """A call by a principal."""
+
+    principal: Principal
+
+    async def authenticate(self) -> None:
+        """Find out who calls; raises `unauthenticated`."""
+        self.principal = await self.gateway.authenticator.authenticate(_authorization(self.request), self.now)
+
+    def allowed(self, action: Action) -> Principal:
+        """Return the principal if it may do this, else raise `forbidden`."""
+        self.principal.require(action)
+        return self.principal
+
+    @property
+    def tenant(self) -> Tenant:
+        """The principal's tenant."""
+        return self.gateway.tenants[self.principal.tenant]
+
+
+def _authorization(request: Request) -> bytes | None:
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            return bytes(value)
+    return None

@@ -1,0 +1,83 @@
+"""/v1/links makes links in batches; /d/… is where they lead."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.content.filenames import Filename
+from gateway.errors import Code, Refusal
+from gateway.grants.app_tokens import LINK_FILENAME_BYTES, Link
+from gateway.grants.keys import ObjectKey
+from gateway.grants.principals import Action
+from gateway.http import bodies, schemas
+from gateway.http.calls import AuthenticatedCall
+from gateway.http.route import Anyone, Authenticated, GatewayRoute
+from gateway.http.schemas import WEEK, rfc3339
+from gateway.s3.bucket import WINDOW
+
+router = APIRouter(route_class=GatewayRoute)
+
+_Maker = Callable[[ObjectKey, Filename | None, schemas.WantedLink], tuple[str, int]]
+
+DIRECT_EXPIRES_IN = 3600  # seconds
+
+
+@router.post("/v1/links")
+async def create_links(call: Authenticated, wanted: schemas.LinksRequest) -> schemas.Links:
+    """Make up to 1,000 links. An error is about a key's form or tenant; whether an object exists is not looked up."""
+    call.allowed(Action.LINK)
+    link = await _direct(call) if wanted.via == "direct" else _redirecting(call)
+    return schemas.Links([_linked(call.principal.tenant, one, link) for one in wanted.links])
+
+
+def _linked(tenant: str, wanted: schemas.WantedLink, link: _Maker) -> schemas.Linked | schemas.Unlinked:
+    try:
+        key = ObjectKey.parse_key(wanted.key).of(tenant)
+        filename = None if wanted.filename is None else Filename.parse(wanted.filename, max_bytes=LINK_FILENAME_BYTES)
+        url, expires_at = link(key, filename, wanted)
+    except Refusal as refusal:
+        return schemas.Unlinked(wanted.key, refusal.code.code)
+    return schemas.Linked(wanted.key, url, rfc3339(expires_at))
+
+
+async def _direct(call: AuthenticatedCall) -> _Maker:
+    bucket, credentials = call.bucket(), await call.credentials()
+
+    def link(key: ObjectKey, filename: Filename | None, wanted: schemas.WantedLink) -> tuple[str, int]:
+        expires_in = wanted.expires_in or DIRECT_EXPIRES_IN
+        if expires_in > WEEK:
+            raise Refusal(Code.INVALID_REQUEST)
+        get = bucket.get_object(key, filename, wanted.disposition, credentials, now=call.now, expires_in=expires_in)
+        return get.url, get.expires_at
+
+    return link
+
+
+def _redirecting(call: AuthenticatedCall) -> _Maker:
+    tokens, tenant = call.gateway.tokens.app(call.principal.tenant), call.tenant
+
+    def link(key: ObjectKey, filename: Filename | None, wanted: schemas.WantedLink) -> tuple[str, int]:
+        expires_at = call.now + (wanted.expires_in or tenant.link_expires_in(key.policy))
+        token = tokens.seal_link(Link(key, filename, wanted.disposition, call.now, expires_at, tenant.link_epoch))
+        return bodies.link_url(call.base_url, token, filename), expires_at
+
+    return link
+
+
+@router.api_route("/d/{token}", methods=["GET", "HEAD"], status_code=307, include_in_schema=False)
+@router.api_route("/d/{token}/{filename}", methods=["GET", "HEAD"], status_code=307)
+async def follow_link(call: Anyone, token: str, filename: str = "") -> Response:  # noqa: ARG001 - for people to read
+    """Redirect to a presigned GET (for HEAD to a presigned HEAD) that lives for minutes."""
+    link = call.gateway.tokens.open_link(token, call.now)
+    expires_in = call.gateway.get_expires_in + WINDOW
+    get = call.bucket().get_object(
+        link.key,
+        link.filename,
+        link.disposition,
+        await call.credentials(),
+        now=call.now - call.now % WINDOW,
+        expires_in=expires_in,
+        method="HEAD" if call.request.method == "HEAD" else "GET",
+    )
+    return Response(status_code=307, headers={"location": get.url})

@@ -1,0 +1,42 @@
+"""/v1/objects: list, describe and delete what is stored. Tenant-wide, and never open to a pass."""
+
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.grants.principals import Action
+from gateway.http import bodies, schemas
+from gateway.http.route import Authenticated, GatewayRoute
+from gateway.objects import page_of, stored_object
+
+router = APIRouter(prefix="/v1/objects", route_class=GatewayRoute)
+
+
+@router.get("")
+async def list_objects(call: Authenticated, query: Annotated[schemas.ListQuery, Query()]) -> schemas.Objects:
+    """List the tenant's objects in the order of their keys, a page at a time."""
+    tenant = call.allowed(Action.READ).tenant
+    prefix = f"objects/{tenant}/{query.prefix}"
+    after = call.gateway.tokens.open_cursor(query.cursor, tenant, prefix) if query.cursor else ""
+    objects, last = await page_of(call.gateway.storage, prefix, limit=query.limit, after=after)
+    cursor = call.gateway.tokens.seal_cursor(tenant, prefix, last) if last else None
+    return schemas.Objects([bodies.stored(found) for found in objects], cursor)
+
+
+@router.get("/{key:path}")
+async def read_object(call: Authenticated, key: str) -> schemas.Object:
+    """Describe one object."""
+    found = ObjectKey.parse_key(key).of(call.allowed(Action.READ).tenant)
+    head = await call.gateway.storage.head(found.key)
+    if head is None:
+        raise Refusal(Code.NOT_FOUND)
+    return bodies.stored(stored_object(found, head))
+
+
+@router.delete("/{key:path}", status_code=204)
+async def delete_object(call: Authenticated, key: str) -> None:
+    """Delete one object for good, also the second time."""
+    await call.gateway.uploads.delete(ObjectKey.parse_key(key).of(call.allowed(Action.DELETE).tenant))

@@ -1,0 +1,85 @@
+"""/v1/uploads and /v1/passes: tickets, and what they are spent on."""
+
+from fastapi import APIRouter
+
+from gateway.content.media_types import parse_media_type
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import acting_as, allow
+from gateway.grants.principals import Action, Kind, Limits
+from gateway.http import bodies, schemas
+from gateway.http.route import Anyone, Authenticated, GatewayRoute
+
+router = APIRouter(prefix="/v1", route_class=GatewayRoute)
+
+
+@router.post("/uploads", status_code=201)
+async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
+    """Ask for a ticket: the policy decides, and the bucket refuses whatever differs from the answer."""
+    bucket, policy = call.bucket(), call.tenant.policy_for(call.principal, wanted.policy)
+    grant = allow(call.principal, policy, wanted.wish(), name=call.gateway.random_name(), now=call.now)
+    ticket, grant_token = call.gateway.tokens.seal_grant(grant)
+    put = bucket.put_object(
+        grant, grant_token, await call.credentials(), now=call.now, expires_in=policy.put_expires_in
+    )
+    return bodies.ticket(call.base_url, grant, ticket, put, call.now)
+
+
+# Stands before the routes that take a ticket: no ticket is the word "complete".
+@router.post("/uploads/complete")
+async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequest) -> schemas.Status:
+    """Complete an upload whose client was given its key and never a ticket."""
+    principal = call.allowed(Action.UPLOAD)
+    key = ObjectKey.parse_upload_key(wanted.upload_key).of(principal.tenant)
+    grant = await call.gateway.uploads.granted(key)
+    return bodies.completed(call, await call.gateway.uploads.complete(grant))
+
+
+@router.get("/uploads/{ticket}")
+async def upload_status(call: Anyone, ticket: str) -> schemas.Status:
+    """Ask where an upload stands."""
+    grant = await call.grant(ticket)
+    return bodies.status(call, await call.gateway.uploads.status(grant.key))
+
+
+@router.post("/uploads/{ticket}/complete")
+async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteRequest) -> schemas.Status:
+    """Prove what arrived and store it. A repeat is answered alike."""
+    grant = await call.grant(ticket)
+    if wanted.parts is not None:
+        raise Refusal(Code.INVALID_REQUEST, "This upload is a single PUT and has no parts.")
+    return bodies.completed(call, await call.gateway.uploads.complete(grant))
+
+
+@router.delete("/uploads/{ticket}", status_code=204)
+async def abort_upload(call: Anyone, ticket: str) -> None:
+    """Revoke an upload that is not stored yet, also the second time."""
+    await call.gateway.uploads.abort(await call.grant(ticket))
+
+
+@router.post("/passes", status_code=201)
+async def create_pass(call: Authenticated, wanted: schemas.PassRequest) -> schemas.Pass:
+    """Make a pass: an application's browser code may then ask for tickets, within these limits."""
+    principal = call.allowed(Action.UPLOAD)
+    if principal.kind is not Kind.API_KEY:
+        raise Refusal(Code.FORBIDDEN, "Only an API key makes passes.")
+    policy = call.tenant.policy_for(principal, wanted.policy)
+    content_types = wanted.content_types
+    if content_types is not None:
+        content_types = [parse_media_type(content_type).name for content_type in content_types]
+        if not policy.media_types.keys() >= set(content_types):
+            raise Refusal(Code.TYPE_NOT_ALLOWED)
+    token = call.gateway.tokens.app(principal.tenant).seal_pass(
+        acting_as(principal, wanted.principal),
+        policy.name,
+        Limits(wanted.max_size, None if content_types is None else frozenset(content_types)),
+        now=call.now,
+        expires_in=wanted.expires_in,
+    )
+    return schemas.Pass(token, schemas.rfc3339(call.now + wanted.expires_in))
+
+
+@router.get("/policies")
+async def list_policies(call: Authenticated) -> schemas.Policies:
+    """List the policies that the caller may use."""
+    return schemas.Policies([bodies.policy(policy) for policy in call.tenant.policies_for(call.principal)])

@@ -1,0 +1,255 @@
+"""The bodies of the HTTP interface: strict models for what comes in, frozen values for what goes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.grants.app_tokens import MAX_PASS_AGE
+from gateway.grants.policies import Wish
+from gateway.http.problems import Problem
+from gateway.markers import State
+
+WEEK = 604_800  # seconds
+MAX_LINK_AGE = 366 * 86_400  # seconds; a link that has to live longer is signed by the app without an end
+
+Base64Digest = Annotated[str, Field(max_length=64, description="SHA-256, base64", examples=["47DEQpj8HBSa+/TImW+5JK…"])]
+
+
+class Request(BaseModel):
+    """Strict: an unknown field, `true` for 1 or "1" for 1 is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class UploadRequest(Request):
+    """What a client wants to upload."""
+
+    filename: Annotated[str, Field(max_length=4096, examples=["holiday.jpg"])]
+    content_type: Annotated[str, Field(max_length=255, examples=["image/jpeg"])]
+    size: Annotated[int, Field(ge=0, description="bytes")]
+    checksum_sha256: Base64Digest | None = None
+    policy: Annotated[str, Field(max_length=63)] = "default"
+    metadata: dict[str, str] | None = None
+    on_behalf_of: Annotated[str, Field(max_length=256)] | None = None
+
+    def wish(self) -> Wish:
+        """Return what the policy judges."""
+        return Wish(self.filename, self.content_type, self.size, self.checksum_sha256, self.metadata, self.on_behalf_of)
+
+
+class CompletedPart(Request):
+    """A part that the client has uploaded."""
+
+    part_number: Annotated[int, Field(ge=1, le=10_000)]
+    etag: Annotated[str, Field(max_length=256)]
+    checksum_sha256: Base64Digest | None = None
+
+
+class CompleteRequest(Request):
+    """Nothing for a single PUT; the parts of a multipart upload."""
+
+    parts: Annotated[list[CompletedPart], Field(max_length=10_000)] | None = None
+
+
+class CompleteByKeyRequest(Request):
+    """For clients that were given an upload key and never a ticket."""
+
+    upload_key: Annotated[str, Field(max_length=1024)]
+
+
+class PassRequest(Request):
+    """A pass for a browser, narrower than or as wide as its policy."""
+
+    policy: Annotated[str, Field(max_length=63)] = "default"
+    principal: Annotated[str, Field(max_length=256)] | None = None
+    max_size: Annotated[int, Field(ge=0, description="bytes")] | None = None
+    content_types: Annotated[list[str], Field(max_length=100)] | None = None
+    expires_in: Annotated[int, Field(ge=60, le=MAX_PASS_AGE, description="seconds")] = 3600
+
+
+class WantedLink(Request):
+    """One link of a batch."""
+
+    key: Annotated[str, Field(max_length=1024)]
+    filename: Annotated[str, Field(max_length=4096)] | None = None
+    disposition: Literal["inline", "attachment"] = "attachment"
+    expires_in: Annotated[int, Field(ge=60, le=MAX_LINK_AGE, description="seconds")] | None = None
+
+
+class LinksRequest(Request):
+    """Up to 1,000 links, by our redirect or straight to the bucket."""
+
+    links: Annotated[list[WantedLink], Field(min_length=1, max_length=1000)]
+    via: Literal["redirect", "direct"] = "redirect"
+
+
+class ListQuery(BaseModel):
+    """Which objects to list; `prefix` is relative to the tenant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9./-]*$", max_length=256)] = ""
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[str, Field(max_length=4096)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The presigned PUT; `headers` are those the client has to set (content-length is signed, and sent by itself)."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A presigned part of a multipart upload."""
+
+    part_number: int
+    size: int
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Multipart:
+    """How a large file is divided; `parts` are the first ones."""
+
+    part_size: int
+    part_count: int
+    parts: list[Part]
+    parts_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What spends a grant: the presigned request, and where to ask and to complete."""
+
+    ticket: str
+    key: str
+    upload_key: str
+    expires_at: str
+    server_time: str
+    upload: Upload | None
+    multipart: Multipart | None
+    status_url: str
+    complete_url: str
+    abort_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A stored object."""
+
+    key: str
+    size: int
+    content_type: str
+    filename: str
+    checksum_sha256: str | None
+    checksum_type: Literal["full", "composite"] | None
+    etag: str
+    principal: str
+    metadata: Mapping[str, str]
+    stored_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedPart:
+    """A part that lies in the bucket."""
+
+    part_number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where an upload stands."""
+
+    status: State
+    parts: list[ArrivedPart]
+    object: Object | None
+    receipt: str | None
+    link: str | None
+    problem: Problem | None
+    retry_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pass for a browser."""
+
+    token: Annotated[str, Field(serialization_alias="pass")]
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link of a batch."""
+
+    key: str
+    url: str
+    expires_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """A key that no link can be made for: its form or its tenant is wrong."""
+
+    key: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """A batch of links, in the order asked."""
+
+    links: list[Linked | Unlinked]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A page of a listing; `cursor` asks for the next one."""
+
+    objects: list[Object]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySummary:
+    """What a policy takes: sizes in bytes."""
+
+    name: str
+    content_types: list[str]
+    extensions: list[str]
+    max_size: int
+    checksum: Literal["optional", "required"]
+    multipart_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies that the caller may use."""
+
+    policies: list[PolicySummary]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """That the process answers, or that it reaches the bucket."""
+
+    status: Literal["alive", "ready"]
+
+
+@lru_cache(maxsize=64)
+def rfc3339(seconds: int) -> str:
+    """Write seconds since the epoch as RFC 3339 in UTC, such as `2026-11-21T02:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,73 @@
+"""What is stored: an object as the gateway describes it, and the metadata that says so in the bucket."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.content.media_types import BY_EXTENSION
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Grant
+from gateway.s3.storage import Head, Storage
+
+DESCRIPTION = "description"  # the one metadata entry of an object under objects/; only the gateway writes there
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that was proved and promoted. `checksum_sha256` is base64, `stored_at` seconds since the epoch."""
+
+    key: ObjectKey
+    size: int
+    content_type: str
+    filename: str
+    checksum_sha256: str | None
+    checksum_type: Literal["full", "composite"] | None
+    etag: str
+    principal: str
+    metadata: Mapping[str, str]
+    stored_at: int
+
+
+def described(grant: Grant) -> dict[str, str]:
+    """Return the metadata under which the grant's bytes are stored: base64url, since S3 takes only US-ASCII there."""
+    description = {
+        "name": grant.filename.text,
+        "sub": grant.principal,
+        "sha256": grant.checksum_sha256,
+        "meta": dict(grant.metadata),
+    }
+    text = json.dumps(description, ensure_ascii=False, separators=(",", ":"))
+    return {DESCRIPTION: base64.urlsafe_b64encode(text.encode()).decode()}
+
+
+def stored_object(key: ObjectKey, head: Head) -> StoredObject:
+    """Read what is stored under a key. An object that the gateway did not promote has a name and no principal."""
+    description = json.loads(base64.urlsafe_b64decode(head.metadata.get(DESCRIPTION, "")) or "{}")
+    checksum = head.checksum_sha256 or description.get("sha256")
+    return StoredObject(
+        key,
+        head.size,
+        BY_EXTENSION[key.extension].name if key.extension in BY_EXTENSION else head.content_type,
+        description.get("name", f"{key.name}.{key.extension}"),
+        checksum,
+        (head.checksum_type or "full") if checksum else None,
+        head.etag,
+        description.get("sub", ""),
+        description.get("meta", {}),
+        head.last_modified,
+    )
+
+
+async def page_of(storage: Storage, prefix: str, *, limit: int, after: str) -> tuple[list[StoredObject], str | None]:
+    """Return a page of objects in the order of their keys, and the key after which the next page begins."""
+    page = await storage.list(prefix, limit=limit, after=after)
+    heads = await asyncio.gather(*(storage.head(key) for key in page.keys))
+    objects = [
+        stored_object(ObjectKey.parse_key(key), head)
+        for key, head in zip(page.keys, heads, strict=True)
+        if head is not None
+    ]
+    return objects, page.keys[-1] if page.more else None
