@@ -97,6 +97,9 @@ class Storage(Protocol):
     async def check(self) -> None:
         """Return when the bucket can be reached and lies in the region we sign for."""
 
+    def close(self) -> None:
+        """Let threads and connections go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -231,6 +234,9 @@ class S3Storage:
             del whole["Range"]
             answer = self._client().get_object(**whole)
         with closing(answer["Body"]) as body:
+            _expect(answer, "ETag")
+            if answer["ETag"] != request["IfMatch"]:
+                raise Changed  # a store that takes no notice of If-Match
             return body.read(size)
 
     def _copy(self, source: str, target: str, if_match: str, content_type: str, metadata: Mapping[str, str]) -> None:
@@ -250,20 +256,22 @@ class S3Storage:
         with _changed("ConditionalRequestConflict"):
             for pause in CONFLICT_PAUSES:
                 try:
-                    self._client().put_object(**request)
+                    return self._put_once(request)
                 except ClientError as error:
                     # Amazon S3 user guide, "Conditional writes": 409 while another write to the key is under way.
                     if _code(error) != "ConditionalRequestConflict":
                         raise
                     time.sleep(pause)
-                else:
-                    return
-            self._client().put_object(**request)
+            return self._put_once(request)
+
+    def _put_once(self, request: "PutObjectRequestTypeDef") -> None:
+        _expect(self._client().put_object(**request), "ETag")
 
     def _list(self, prefix: str, limit: int, after: str) -> Page:
         answer = self._client().list_objects_v2(
             Bucket=self._place.bucket, Prefix=prefix, MaxKeys=limit, StartAfter=after
         )
+        _expect(answer, "IsTruncated")
         return Page(tuple(each["Key"] for each in answer.get("Contents", ())), answer["IsTruncated"])
 
     async def _call(self, work: Callable[[], T], *, deadline: float | None = None) -> T:
@@ -317,7 +325,14 @@ def _expect_owner(owner: str, params: dict[str, Any], model: Any, **_: object) -
     return {**params, "ExpectedBucketOwner": owner, **source}
 
 
+def _expect(answer: Mapping[str, object], *names: str) -> None:
+    """Refuse a 200 that S3 would not give: something between us and the store has answered."""
+    if not all(name in answer for name in names):
+        raise ResponseParserError("not an answer of S3")
+
+
 def _described(answer: "HeadObjectOutputTypeDef") -> Head:
+    _expect(answer, "ContentLength", "ETag", "LastModified")
     checksum = answer.get("ChecksumSHA256")
     composite = answer.get("ChecksumType") == "COMPOSITE" or "-" in (checksum or "")
     return Head(
