@@ -8,9 +8,10 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from secrets import token_hex
+from itertools import chain
+from os import urandom
 from time import perf_counter
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,19 +37,17 @@ _LEFT_TO_ROUTES = frozenset([*METHODS, "PUT", "PATCH"])
 # Probes and load balancers call these by address; neither route writes an absolute URL.
 _ANY_HOST = frozenset(["/healthz", "/readyz"])
 
-_WATCHED = frozenset(
-    [b"host", b"content-length", b"transfer-encoding", b"origin", b"access-control-request-method"],
-)
+_SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"origin"])
 _REPEATED = "A header that may come only once was repeated."
 _BAD_FRAMING = "Content-Length and Transfer-Encoding contradict each other or are malformed."
 _BAD_TARGET = "Send a path as the request target."
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN_IN_PATH = re.compile(r"(/d/|/v1/uploads/(?!complete/?\Z))[^/]+(?:(/parts|/complete|/)\Z|/.*)?", re.DOTALL)
-_LONG_SEGMENT = re.compile(r"[^/]{65,}")  # longer than any key's segment: a token in the wrong place
+_LONGEST_SEGMENT = 64  # characters; what is longer than any key's segment is a token in the wrong place
+_LONG_SEGMENT = re.compile(rf"[^/]{{{_LONGEST_SEGMENT + 1},}}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(NamedTuple):
     """What the guard needs to know of a request's headers."""
 
     has_body: bool
@@ -80,7 +79,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         began = perf_counter()
-        request_id = scope[REQUEST_ID] = token_hex(_REQUEST_ID_BYTES)
+        request_id = scope[REQUEST_ID] = urandom(_REQUEST_ID_BYTES).hex()
         path = _own_path(scope)
         outbound = _Outbound(send, [(b"x-request-id", request_id.encode()), *defaults(path)])
         bug: Exception | None = None
@@ -194,11 +193,11 @@ def redact(path: str) -> str:
     """Return the path without the tokens it may hold."""
     if path.startswith(("/d/", "/v1/uploads/")):
         path = _TOKEN_IN_PATH.sub(lambda match: f"{match[1]}…{match[2] or ''}", path)
-    return _LONG_SEGMENT.sub("…", path)
+    return _LONG_SEGMENT.sub("…", path) if len(path) > _LONGEST_SEGMENT else path
 
 
 def _printable(text: str) -> str:
-    """Return the text with everything that is not printable ASCII, or `…`, escaped as in JSON."""
+    """Return the text, escaped as in JSON when any of it is unprintable."""
     if text.isprintable():
         return text
     return json.dumps(text)[1:-1].replace("\x7f", "\\u007f")
@@ -218,39 +217,35 @@ def _examine(scope: Scope) -> _Head:
         raise Refusal(Code.URI_TOO_LONG)
     if target[:1] != b"/":  # absolute-form and asterisk-form, RFC 9112 section 3.2
         raise Refusal(Code.BAD_REQUEST, _BAD_TARGET)
-    watched = _watched_headers(scope["headers"])
+    fields = _unambiguous(scope["headers"])
     if scope["method"] not in _LEFT_TO_ROUTES:
         raise Refusal(Code.METHOD_NOT_ALLOWED)
-    content_length, chunked = _framing(watched)
+    content_length, chunked = _framing(fields)
     return _Head(
         # From HTTP/2 on a body needs no header to announce it.
         has_body=chunked or content_length > 0 or scope.get("http_version", "1.1")[:2] != "1.",
         content_length=content_length,
-        origin=watched.get(b"origin"),
-        preflight=scope["method"] == "OPTIONS" and b"origin" in watched and b"access-control-request-method" in watched,
+        origin=fields.get(b"origin"),
+        preflight=scope["method"] == "OPTIONS" and b"origin" in fields and b"access-control-request-method" in fields,
     )
 
 
-def _watched_headers(headers: Sequence[Header]) -> dict[bytes, bytes]:
-    if len(headers) > MAX_HEADERS:
+def _unambiguous(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    """Return the headers by name; a refusal where they are too many, too long, or repeat one that must be single."""
+    if len(headers) > MAX_HEADERS or len(b"".join(chain.from_iterable(headers))) > MAX_HEADER_BYTES:
         raise Refusal(Code.HEADERS_TOO_LARGE)
-    size = 0
-    watched: dict[bytes, bytes] = {}
-    for name, value in headers:
-        size += len(name) + len(value)
-        if name in _WATCHED:
-            if name in watched:
-                raise Refusal(Code.BAD_REQUEST, _REPEATED)
-            watched[name] = value
-    if size > MAX_HEADER_BYTES:
-        raise Refusal(Code.HEADERS_TOO_LARGE)
-    return watched
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        names = [name for name, _ in headers if name in _SINGLE]
+        if len(names) != len(set(names)):
+            raise Refusal(Code.BAD_REQUEST, _REPEATED)
+    return fields
 
 
-def _framing(watched: Mapping[bytes, bytes]) -> tuple[int, bool]:
+def _framing(fields: Mapping[bytes, bytes]) -> tuple[int, bool]:
     """Return the announced length and whether the body is chunked (RFC 9112 section 6.3)."""
-    length = watched.get(b"content-length")
-    coding = watched.get(b"transfer-encoding")
+    length = fields.get(b"content-length")
+    coding = fields.get(b"transfer-encoding")
     if coding is not None:
         if length is not None or coding.lower() != b"chunked":
             raise Refusal(Code.BAD_REQUEST, _BAD_FRAMING)
