@@ -19,6 +19,7 @@ from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
 from gateway.s3.bucket import Bucket
 from gateway.s3.credentials import CredentialSource, open_session
+from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import Patience, Place, S3Storage
 from gateway.settings import Settings
 from gateway.uploads import Uploads
@@ -38,16 +39,20 @@ TELEMETRY_OFF: TelemetryConfig = {
 def create_app(
     settings: Settings,
     *,
+    credentials: Credentials | None = None,
     clock: Callable[[], float] = time.time,
     log: Callable[[Mapping[str, object]], None] = logs.access,
 ) -> FastAPI:
-    """Return the gateway as an ASGI application, to be served or mounted. Nothing is connected to yet."""
-    gateway, close = _wire(settings, clock)
+    """Return the gateway as an ASGI application, to be served or mounted. Nothing is connected to yet.
+
+    boto3 finds the store's credentials (environment, profile, role) unless they are given.
+    """
+    gateway = _wire(settings, credentials, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        close()
+        await gateway.close()
 
     app = FastAPI(
         title="Signed-URL gateway",
@@ -78,8 +83,8 @@ def create_app(
     return app
 
 
-def _wire(settings: Settings, clock: Callable[[], float]) -> tuple[Gateway, Callable[[], None]]:
-    session = open_session(settings.region)
+def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[], float]) -> Gateway:
+    session = open_session(settings.region, credentials)
     storage = S3Storage(
         session,
         Place(
@@ -92,16 +97,15 @@ def _wire(settings: Settings, clock: Callable[[], float]) -> tuple[Gateway, Call
         Patience(threads=settings.storage_threads, deadline=settings.storage_timeout),
     )
     tokens = settings.tokens()
-    gateway = Gateway(
+    return Gateway(
         tenants=settings.tenant_values(),
         tokens=tokens,
         authenticator=Authenticator(settings, tokens),
         bucket=Bucket(settings.public_endpoint(), settings.region),
-        credentials=CredentialSource(session),
+        credentials=CredentialSource(session.get_credentials),
         storage=storage,
         uploads=Uploads(storage, tokens, secrets.token_urlsafe),
         clock=lambda: int(clock()),
         random_name=lambda: secrets.token_hex(NAME_BYTES),
         get_expires_in=settings.get_expires_in,
     )
-    return gateway, storage.close

@@ -1,14 +1,14 @@
 """What an application can seal offline with its own secrets: passes, links and receipts, of its tenant alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.content.filenames import Filename
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Tenant
-from gateway.grants.principals import Action, Kind, Limits, Principal
+from gateway.grants.principals import Action, Kind, Limits, Principal, is_principal_name
 from gateway.grants.seals import Seal, check_times, encode, integer, text, texts
 
 MAX_PASS_AGE = 86_400  # seconds
@@ -70,7 +70,7 @@ class AppTokens:
             raise Refusal(Code.NOT_FOUND)
         return Principal(
             self.tenant.name,
-            text(fields, "sub"),
+            _principal_name(fields),
             Kind.PASS,
             frozenset({Action.UPLOAD}),
             frozenset({text(fields, "policy")}),
@@ -107,7 +107,7 @@ class AppTokens:
             raise Refusal(Code.NOT_FOUND)
         return Link(
             ObjectKey.parse_key(text(fields, "key")).of(self.tenant.name),
-            Filename.parse(text(fields, "name"), max_bytes=LINK_FILENAME_BYTES) if "name" in fields else None,
+            _filename(fields),
             "inline" if fields.get("as") == "inline" else "attachment",
             issued_at,
             expires_at,
@@ -147,3 +147,19 @@ class AppTokens:
             integer(fields, "iat"),
             integer(fields, "exp"),
         )
+
+
+def _filename(fields: Mapping[str, Any]) -> Filename | None:
+    if "name" not in fields:
+        return None
+    try:
+        return Filename.parse(text(fields, "name"), max_bytes=LINK_FILENAME_BYTES)
+    except Refusal:
+        raise Refusal(Code.NOT_FOUND) from None
+
+
+def _principal_name(fields: Mapping[str, Any]) -> str:
+    name = text(fields, "sub")
+    if not is_principal_name(name):
+        raise Refusal(Code.NOT_FOUND)
+    return name

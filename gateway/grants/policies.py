@@ -10,13 +10,12 @@ from gateway.content.filenames import Filename
 from gateway.content.media_types import MediaType, check_extension, parse_media_type
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.principals import Action, Principal
+from gateway.grants.principals import PRINCIPAL_BYTES, Action, Principal, is_principal_name
 
 MAX_SINGLE_PUT = 5 * 1024**3  # bytes; Amazon S3 user guide, "Uploading objects"
 LINK_EXPIRES_IN = 86_400  # seconds
 METADATA_PAIRS = 10
 METADATA_BYTES = 512
-PRINCIPAL_BYTES = 128  # so that a grant token always fits into 2,000 bytes of object metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def acting_as(principal: Principal, name: str | None) -> str:
         return principal.name
     if not principal.on_behalf_of and name != principal.name:
         raise Refusal(Code.FORBIDDEN, "These credentials may not act on behalf of someone else.")
-    if not name or not name.isprintable() or len(name.encode()) > PRINCIPAL_BYTES:
+    if not is_principal_name(name):
         raise Refusal(Code.INVALID_REQUEST, f"A principal is 1 to {PRINCIPAL_BYTES} bytes of printable text.")
     return name
 

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from gateway.errors import Code, Refusal
 
+PRINCIPAL_BYTES = 128  # so that a grant token fits into 2,000 bytes of object metadata
+
 
 class Action(StrEnum):
     """What a principal may be allowed to do."""
@@ -51,3 +53,8 @@ class Principal:
     def speaks_for(self, tenant: str, name: str) -> bool:
         """Whether this principal may spend what was granted to `name` in `tenant`."""
         return self.tenant == tenant and (self.name == name or self.on_behalf_of)
+
+
+def is_principal_name(text: str) -> bool:
+    """Whether the text can name a principal: 1 to 128 bytes of UTF-8, all printable."""
+    return text.isprintable() and 0 < len(text.encode()) <= PRINCIPAL_BYTES

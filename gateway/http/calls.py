@@ -35,6 +35,12 @@ class Gateway:
     random_name: Callable[[], str]
     get_expires_in: int
 
+    async def close(self) -> None:
+        """Let threads and connections go."""
+        self.storage.close()
+        self.credentials.close()
+        await self.authenticator.aclose()
+
 
 class Call:
     """A request, as far as a route may know it; `status_code` overrules the route's own."""
