@@ -26,7 +26,9 @@ const PROOF_PATIENCE_MS = 600_000; // scanning and promoting
 const HASH_LIMIT_BYTES = 256 * 2 ** 20; // WebCrypto takes the whole file in memory
 
 /** Media types by extension where browsers disagree (Windows calls a .csv application/vnd.ms-excel) or know none. */
-const TYPES = { csv: "text/csv", json: "application/json", pdf: "application/pdf", txt: "text/plain", webp: "image/webp" };
+const TYPES = {
+  csv: "text/csv", json: "application/json", log: "text/plain", pdf: "application/pdf", txt: "text/plain", webp: "image/webp",
+};
 
 /** What the bucket's own error codes mean for the person who uploads. */
 const STORAGE_SENTENCES = {

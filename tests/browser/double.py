@@ -82,7 +82,7 @@ class Double:
         if request.method == "OPTIONS":
             return Response(204, b"", CORS)
         if request.target.startswith("/static/"):
-            return static(request.target)
+            return static(request.target, self.bucket)
         body = await request.read()
         name = f"{request.method} {request.target.removeprefix('/v1/').removeprefix('uploads/')}"
         self.log.append(name)
@@ -179,13 +179,20 @@ POLICY = {
 }
 
 
-def static(target: str) -> Response:
+def static(target: str, bucket: str = "") -> Response:
+    """A file of ours, with the policy under which a gateway serves it."""
     path = STATIC / target.removeprefix("/static/")
     if path.is_dir():
         path /= "index.html"
     if not path.is_file():
         return Response(404)
-    return Response(200, path.read_bytes(), {"content-type": CONTENT_TYPES[path.suffix]})
+    headers = {"content-type": CONTENT_TYPES[path.suffix], "content-security-policy": content_security_policy(bucket)}
+    return Response(200, path.read_bytes(), headers)
+
+
+def content_security_policy(bucket: str) -> str:
+    sources = f"img-src 'self' blob: {bucket}; connect-src 'self' {bucket}; script-src 'self'; style-src 'self'"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 async def serve_app(request: Request) -> Response:

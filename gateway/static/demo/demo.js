@@ -40,7 +40,8 @@ function notice(text) {
 }
 
 function limits() {
-  const kinds = policy.extensions.map((each) => each.replace(".", "").toUpperCase());
+  const subtypes = policy.content_types.map((type) => type.split("/")[1]);
+  const kinds = subtypes.filter((each) => each.length < 6).map((each) => (each === "plain" ? "text" : each.toUpperCase()));
   return `${new Intl.ListFormat("en", { type: "disjunction" }).format(kinds)}, up to ${bytes(policy.max_size)} each`;
 }
 
@@ -54,7 +55,7 @@ function objection(file) {
 
 // One card for each file.
 
-function add(file) {
+function create(file) {
   const item = $("card").content.firstElementChild.cloneNode(true);
   const part = (selector) => item.querySelector(selector);
   const card = {
@@ -67,11 +68,7 @@ function add(file) {
   card.progress.setAttribute("aria-label", `Upload of ${file.name}`);
   if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) show(card, URL.createObjectURL(file));
   card.button.onclick = () => (["waiting", "running"].includes(card.outcome) ? cancel(card) : enqueue(card));
-  cards.add(card);
-  $("list").prepend(item);
-  const problem = objection(file);
-  if (problem) finish(card, "refused", "Not sent", problem);
-  else enqueue(card);
+  return card;
 }
 
 function enqueue(card) {
@@ -166,10 +163,12 @@ function label(card, text) {
 /** Shows a picture: first the file itself, then, when it is stored, what comes back through the link. */
 function show(card, address) {
   const before = card.preview.src;
-  card.preview.onload = () => before.startsWith("blob:") && URL.revokeObjectURL(before);
+  card.preview.onload = () => {
+    card.preview.hidden = false;
+    if (before) URL.revokeObjectURL(before);
+  };
   card.preview.onerror = () => (card.preview.hidden = true);
   card.preview.src = address;
-  card.preview.hidden = false;
 }
 
 function summarise() {
@@ -205,7 +204,15 @@ function dotted(extension) {
 // Ways in: the button, dropping anywhere on the page, pasting.
 
 function take(files) {
-  if (policy) for (const file of files) add(file);
+  if (!policy) return;
+  const added = [...files].map(create);
+  $("list").prepend(...added.map((card) => card.item));
+  for (const card of added) {
+    cards.add(card);
+    const problem = objection(card.file);
+    if (problem) finish(card, "refused", "Not sent", problem);
+    else enqueue(card);
+  }
 }
 
 $("choose").onclick = () => $("input").click();

@@ -8,6 +8,7 @@ export const messages = {
   "not-uploaded": "The file did not arrive in time. Try again.",
   "content-changed": "The file changed while it was being checked. Try again.",
   "already-stored": "The file is stored already.",
+  "request-timeout": "The request took too long to send. Check the connection and try again.",
   "payload-too-large": "The request is too large. Shorten the file’s name.",
   "uri-too-long": "The request is too long. Shorten the file’s name.",
   "unsupported-media-type": "This page and the gateway do not fit together. Reload the page.",
@@ -32,7 +33,7 @@ export const messages = {
   "insecure-storage": "This page is on https but the storage is not. Ask the gateway’s operator.",
 
   // What gateway.js finds out by itself; where a code is missing, its own sentence is shown.
-  "aborted": "Cancelled. Nothing was kept.",
+  "aborted": "Nothing was kept.",
   "network": "The gateway cannot be reached. Check the connection and try again.",
   "storage-unreachable": "The storage cannot be reached. Check the connection and try again.",
   "ticket-expired": "The file did not arrive in the time it was given. Try again.",

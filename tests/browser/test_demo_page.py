@@ -1,0 +1,264 @@
+"""What the demo page promises to people, with the mouse, by keyboard and by screen reader, before and after uploads."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import FileChooser, FilePayload, Page, expect
+
+from gateway.errors import CODES, Code
+from tests.browser.double import STATIC, Double, Fault, answer, pending, problem, storage_error
+from tests.browser.wire import Response
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+VIOLATIONS = """
+window.violations = [];
+addEventListener("securitypolicyviolation", (event) => violations.push([event.violatedDirective, event.blockedURI]));
+"""
+
+
+def gif(name: str = "a.gif") -> FilePayload:
+    return {"name": name, "mimeType": "image/gif", "buffer": b"GIF89a" + name.encode()}
+
+
+async def choose(page: Page, *files: FilePayload) -> None:
+    await page.set_input_files("#input", list(files))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def demo(page: Page, double: Double) -> AsyncIterator[Page]:
+    await page.add_init_script(VIOLATIONS)
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()
+    yield page
+    assert await page.evaluate("violations") == []
+
+
+async def test_the_pass_leaves_the_address_bar_and_is_used(demo: Page, double: Double) -> None:
+    assert demo.url == f"{double.gateway}/static/demo/"
+    assert double.authorizations == [("GET policies", "Bearer pass-1")]
+
+
+async def test_limits_are_shown_before_anything_is_chosen(demo: Page) -> None:
+    await expect(demo.locator("#limits")).to_have_text("GIF or text, up to 1 MB each")
+    button = demo.get_by_role("button", name="Choose files", description="GIF or text, up to 1 MB each")
+    await expect(button).to_be_visible()
+
+
+async def test_without_a_pass_the_page_says_where_to_get_one(page: Page, double: Double) -> None:
+    await page.goto(f"{double.gateway}/static/demo/")
+    await expect(page.get_by_role("alert")).to_contain_text("This page needs a pass.")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_disabled()
+    await page.evaluate("location.hash = 'pass=late'")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()
+    await expect(page.get_by_role("alert")).to_be_hidden()
+
+
+async def test_an_expired_pass_and_an_unknown_policy_are_said(page: Page, double: Double) -> None:
+    double.answers["GET policies"] = deque([problem(Code.UNAUTHENTICATED)])
+    await page.goto(f"{double.gateway}/static/demo/#pass=old")
+    await expect(page.get_by_role("alert")).to_contain_text("The pass has expired.")
+    await page.evaluate("location.hash = 'pass=new&policy=other'")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no such upload policy.")
+
+
+async def test_a_picture_comes_back_through_its_link(demo: Page, double: Double) -> None:
+    await choose(demo, gif("holiday.gif"))
+    card = demo.get_by_role("listitem").filter(has_text="holiday.gif")
+    await expect(card).to_contain_text("Stored, 17 bytes")
+    await expect(card.locator("img")).to_have_attribute("src", f"{double.gateway}/d/1")
+    await expect(card.get_by_role("link", name="Open holiday.gif")).to_have_attribute("href", f"{double.gateway}/d/1")
+    await expect(demo.get_by_role("status")).to_have_text("holiday.gif: Stored, 17 bytes.")
+    await expect(demo.locator("#summary")).to_have_text("1 stored")
+
+
+async def test_what_is_no_picture_gets_a_download_link(demo: Page) -> None:
+    await choose(demo, {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"words"})
+    await expect(demo.get_by_role("link", name="Download notes.txt")).to_be_visible()
+
+
+async def test_files_dropped_or_pasted_are_taken(demo: Page) -> None:
+    for kind, name in (("drop", "dropped.gif"), ("paste", "pasted.gif")):
+        await demo.evaluate(
+            """([kind, name]) => {
+              const data = new DataTransfer();
+              data.items.add(new File(["GIF89a"], name, { type: "image/gif" }));
+              const init = { bubbles: true, cancelable: true };
+              const drop = () => new DragEvent("drop", { ...init, dataTransfer: data });
+              const paste = () => new ClipboardEvent("paste", { ...init, clipboardData: data });
+              document.body.dispatchEvent(kind === "drop" ? drop() : paste());
+            }""",
+            [kind, name],
+        )
+        await expect(demo.get_by_role("listitem").filter(has_text=name)).to_contain_text("Stored")
+
+
+async def test_three_files_go_at_a_time_in_the_order_they_were_chosen(demo: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    names = [f"{number}.gif" for number in range(5)]
+    await choose(demo, *map(gif, names))
+    await expect(demo.locator('[data-outcome="running"] .name')).to_have_text(names[:3])
+    await expect(demo.locator('[data-outcome="waiting"] .name')).to_have_text(names[3:])
+    await expect(demo.get_by_role("progressbar", name="Upload of 4.gif")).to_be_visible()
+    double.hold.set()
+    await expect(demo.locator("#summary")).to_have_text("5 stored")
+
+
+async def test_each_upload_can_be_cancelled_and_tried_again(demo: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await choose(demo, *(gif(f"{number}.gif") for number in range(4)))
+    await expect(demo.locator('[data-outcome="running"]')).to_have_count(3)
+    await demo.get_by_role("button", name="Cancel 0.gif").click()
+    await demo.get_by_role("button", name="Cancel 2.gif").click()
+    double.hold.set()
+    await expect(demo.locator('[data-outcome="cancelled"] .name')).to_have_text(["0.gif", "2.gif"])
+    await expect(demo.locator('[data-outcome="stored"] .name')).to_have_text(["1.gif", "3.gif"])
+    await demo.get_by_role("button", name="Try again 0.gif").click()
+    await expect(demo.locator('[data-outcome="stored"]')).to_have_count(3)
+    await demo.get_by_role("button", name="Clear finished").click()
+    await expect(demo.get_by_role("listitem").filter(has_text=".gif")).to_have_count(0)
+    await expect(demo.get_by_role("heading", name="A ticket")).to_be_visible()
+
+
+async def test_a_waiting_upload_is_cancelled_without_a_word_to_the_gateway(demo: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await choose(demo, *(gif(f"{number}.gif") for number in range(4)))
+    await demo.get_by_role("button", name="Cancel 3.gif").click()
+    double.hold.set()
+    await expect(demo.locator("#summary")).to_have_text("3 stored")
+    assert double.log.count("POST uploads") == 3
+
+
+async def test_what_the_policy_will_not_take_is_said_and_sent_when_told_to(demo: Page, double: Double) -> None:
+    await choose(demo, {"name": "setup.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"})
+    card = demo.get_by_role("listitem").filter(has_text="setup.exe")
+    await expect(card.locator(".state")).to_have_text("Not sent")
+    await expect(card.locator(".reason")).to_have_text("Files of this type are not taken here.")
+    assert double.log == ["GET policies"]
+
+    double.answers["POST uploads"] = deque([problem(Code.TYPE_NOT_ALLOWED)])
+    await card.get_by_role("button", name="Send anyway setup.exe").click()
+    await expect(card.locator(".state")).to_have_text("Refused")
+    await expect(card.locator(".code")).to_have_text("type-not-allowed · r-1")
+
+
+async def test_a_file_over_the_limit_is_told_both_sizes(demo: Page) -> None:
+    await choose(demo, {"name": "big.gif", "mimeType": "image/gif", "buffer": bytes(3 * 2**20 // 2)})
+    reason = demo.get_by_role("listitem").filter(has_text="big.gif").locator(".reason")
+    await expect(reason).to_have_text("This file has 1.5 MB, and up to 1 MB are taken here.")
+
+
+async def test_every_refusal_has_a_sentence_of_its_own_for_people(demo: Page) -> None:
+    messages = await demo.evaluate("import('./messages.js').then((module) => module.messages)")
+    assert set(CODES) - set(messages) == set()
+    assert all(re.fullmatch(r"[A-Z].{10,}\.", sentence) for sentence in messages.values())
+
+
+@pytest.mark.parametrize(
+    ("response", "reason", "code"),
+    [
+        (
+            problem(Code.ACTIVE_CONTENT),
+            "The file contains script or markup that a browser could run.",
+            "active-content",
+        ),
+        (
+            answer(200, pending("rejected", refusal=Code.INFECTED)),
+            "The virus scanner found malware in this file. It was not kept.",
+            "infected",
+        ),
+    ],
+    ids=["refused", "rejected later"],
+)
+async def test_what_the_proof_finds_is_shown(
+    demo: Page, double: Double, response: Response, reason: str, code: str
+) -> None:
+    double.answers["POST 1/complete"] = deque([response])
+    await choose(demo, gif())
+    await expect(demo.locator(".reason")).to_have_text(reason)
+    await expect(demo.locator(".code")).to_have_text(f"{code} · r-1")
+    await expect(demo.get_by_role("status")).to_have_text(f"a.gif: Refused. {reason}")
+
+
+async def test_what_the_bucket_refuses_is_shown(demo: Page, double: Double) -> None:
+    double.faults.append(Fault(kept=False, response=storage_error(403, "AccessDenied")))
+    await choose(demo, gif())
+    await expect(demo.locator(".reason")).to_have_text("The storage does not allow this upload.")
+    await expect(demo.locator(".code")).to_have_text("storage-refused · AccessDenied")
+
+
+async def test_the_keyboard_reaches_everything_and_the_focus_stays(demo: Page, double: Double) -> None:
+    choosers = asyncio.Queue[FileChooser]()
+    demo.on("filechooser", choosers.put_nowait)
+    await demo.keyboard.press("Tab")
+    focused = demo.locator(":focus-visible")
+    await expect(focused).to_have_text("Choose files")
+    assert await focused.evaluate("(element) => getComputedStyle(element).outlineStyle") == "solid"
+    double.hold = asyncio.Event()
+    await demo.keyboard.press("Enter")
+    await (await asyncio.wait_for(choosers.get(), 10)).set_files([gif()])
+    await demo.keyboard.press("Tab")
+    await expect(focused).to_have_text("Cancel")
+    await demo.keyboard.press("Enter")
+    await expect(focused).to_have_text("Try again")
+    double.hold.set()
+    await demo.keyboard.press("Enter")
+    await expect(focused).to_have_text("Open")
+
+
+CONTRASTS = """
+() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (text) => {
+    const [r, g, b] = channels(text).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    const color = getComputedStyle(element).backgroundColor;
+    return channels(color)[3] === 0 ? behind(element.parentElement) : color;
+  };
+  const isText = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  const shown = [...document.querySelectorAll("body *")].filter((each) => isText(each) && each.checkVisibility());
+  return shown.map((element) => {
+    const [a, b] = [light(getComputedStyle(element).color), light(behind(element))].sort((x, y) => y - x);
+    return [element.className || element.tagName, (a + 0.05) / (b + 0.05)];
+  });
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("chosen", [False, True], ids=["empty", "used"])
+async def test_text_has_the_contrast_of_wcag_aa(
+    demo: Page,
+    double: Double,
+    scheme: str,
+    chosen: bool,  # noqa: FBT001
+) -> None:
+    await demo.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    if chosen:
+        double.answers["POST uploads"] = deque([problem(Code.FORBIDDEN)])
+        await choose(demo, gif("refused.gif"), gif("stored.gif"), {"name": "a.exe", "mimeType": "x/y", "buffer": b""})
+        await expect(demo.locator("#summary")).to_have_text("1 stored · 2 not stored")
+    contrasts = await demo.evaluate(CONTRASTS)
+    assert len(contrasts) >= 10
+    assert [each for each in contrasts if each[1] < 4.5] == []  # WCAG 2.2, 1.4.3
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+async def test_nothing_is_wider_than_the_screen_and_everything_can_be_touched(demo: Page, width: int) -> None:
+    await demo.set_viewport_size({"width": width, "height": 740})
+    await choose(demo, gif("a-name-of-a-picture-that-has-no-place-to-break-" + "x" * 80 + ".gif"), gif())
+    await expect(demo.locator("#summary")).to_have_text("2 stored")
+    assert await demo.evaluate("document.documentElement.scrollWidth") == width
+    heights = await demo.locator("button:visible, a:visible").evaluate_all("(all) => all.map((e) => e.clientHeight)")
+    assert min(heights) >= 36  # CSS pixels, above the 24 of WCAG 2.2, 2.5.8
+
+
+async def test_the_page_holds_no_inline_script_style_or_absolute_address() -> None:
+    html = (STATIC / "demo" / "index.html").read_text()
+    assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)|https?://|(?:src|href)=\"/", html) == []
