@@ -39,7 +39,7 @@ _HANDLER = re.compile(
 
 def _reference(character: str) -> bytes:
     """Match a numeric character reference in lower case, with or without its semicolon (WHATWG HTML 13.2.5.80)."""
-    return b"&#(?:0{0,8}%d|x0{0,8}%x);?" % (ord(character), ord(character))
+    return b"&#(?:0*+%d(?![0-9])|x0*+%x(?![0-9a-f]));?" % (ord(character), ord(character))
 
 
 def _letter(character: str) -> bytes:
@@ -47,7 +47,7 @@ def _letter(character: str) -> bytes:
 
 
 # The URL parser drops tabs and line breaks wherever they stand (WHATWG URL 4.4), also as references.
-_DROPPED = rb"(?:[\t\n\r]|&(?:tab|newline|#(?:0{0,8}(?:9|10|13)|x0{0,8}[9ad]));?)*+"
+_DROPPED = b"(?:[\t\n\r]|&tab;?|&newline;?|" + b"|".join(map(_reference, "\t\n\r")) + b")*+"
 _AVASCRIPT = (
     b"".join(_DROPPED + _letter(letter) for letter in "avascript") + _DROPPED + rb"(?:&colon;|" + _letter(":") + rb")"
 )

@@ -14,7 +14,8 @@ _DECOMPOSED = 4  # code points that NFC composes into one, at most (unicode.org,
 _DEVICE = r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])"
 # Windows opens a device under these names, whatever the extension: Microsoft, "Naming Files, Paths, and Namespaces".
 _RESERVED = re.compile(rf"{_DEVICE} *(?:[.:]|$)")
-_PLAIN = re.compile(rf"(?!{_DEVICE}(?:\.|$))[A-Za-z0-9_-][A-Za-z0-9._-]*(?<!\.)", re.ASCII)
+# What most names look like, and what normalising would leave as it is.
+_PLAIN = re.compile(rf"(?!{_DEVICE} *(?:\.|$))[A-Za-z0-9_(-][A-Za-z0-9._ (),+-]*(?<![. ])")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # RFC 3986 section 2.3
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 # A quoted-pair, a percent sign and a slash are each read differently by some browsers: RFC 6266 appendix D.
