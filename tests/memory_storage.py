@@ -98,6 +98,9 @@ class MemoryStorage:
     async def check(self) -> None:
         await asyncio.sleep(0)
 
+    def close(self) -> None:
+        pass
+
     def _matching(self, key: str, etag: str) -> Stored:
         stored = self.objects.get(key)
         if stored is None or stored.head.etag != etag:

@@ -1,0 +1,338 @@
+"""One contract for every Storage: the fake that other tests use, and each server, keep the same promises."""
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import md5, sha256
+
+import pytest
+
+from gateway.errors import Code, Refusal
+from gateway.s3.credentials import open_session
+from gateway.s3.sigv4 import Credentials
+from gateway.s3.storage import Changed, Head, Page, Place, S3Storage, Storage
+from tests.memory_storage import MemoryStorage
+from tests.s3.differences import DIFFERENCES
+from tests.servers.s3 import S3Server
+
+PICTURE = b"\x89PNG\r\n\x1a\nnot much of a picture"
+SCRIPT = b"<script>alert(1)</script>"
+GONE = '"00000000000000000000000000000000"'
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A storage, and what a client with a presigned PUT does to the same bucket."""
+
+    storage: Storage
+    upload: Callable[[str, bytes], None]
+    root: str  # its own corner of a bucket that tests share
+
+
+def place_of(server: S3Server) -> Place:
+    return Place(server.bucket, server.region, server.endpoint, "path")
+
+
+@contextmanager
+def opened(server: S3Server, place: Place) -> Iterator[S3Storage]:
+    """Speak to a server as the gateway does."""
+    keys = Credentials(server.access_key_id, server.secret_access_key)
+    storage = S3Storage(open_session(server.region, keys), place)
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+def checksum(body: bytes) -> str:
+    return base64.b64encode(sha256(body).digest()).decode()
+
+
+def etag(body: bytes) -> str:
+    return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def in_memory(root: str) -> Subject:
+    storage = MemoryStorage(now=int(time.time()))
+
+    def upload(key: str, body: bytes) -> None:
+        storage.upload(
+            key, body, content_type="image/png", metadata={"Grant": "sealed"}, checksum_sha256=checksum(body)
+        )
+
+    return Subject(storage, upload, root)
+
+
+def on_server(server: S3Server, storage: S3Storage, root: str) -> Subject:
+    client = server.s3()
+
+    def upload(key: str, body: bytes) -> None:
+        client.put_object(
+            Bucket=server.bucket,
+            Key=key,
+            Body=body,
+            ContentType="image/png",
+            Metadata={"Grant": "sealed"},
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=checksum(body),
+            # Nothing in a presigned PUT keeps a client from adding these.
+            CacheControl="public, max-age=31536000",
+            ContentDisposition="inline",
+            ContentEncoding="gzip",
+            ContentLanguage="tlh",
+        )
+
+    return Subject(storage, upload, root)
+
+
+@pytest.fixture(params=["memory", "moto", "ministack", "localstack"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    reason = DIFFERENCES.get((request.param, request.node.originalname))
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=pytest.fail.Exception))
+    root = f"objects/contract/{secrets.token_hex(8)}/"
+    if request.param == "memory":
+        yield in_memory(root)
+        return
+    server: S3Server = request.getfixturevalue(request.param)
+    with opened(server, place_of(server)) as storage:
+        yield on_server(server, storage, root)
+
+
+@pytest.fixture(params=["moto", "ministack", "localstack"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    found: S3Server = request.getfixturevalue(request.param)
+    return found
+
+
+async def put(subject: Subject, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> None:
+    metadata = {"state": "stored"}
+    await subject.storage.put(
+        key, body, content_type="application/json", metadata=metadata, if_match=if_match, create=create
+    )
+
+
+async def body_of(subject: Subject, key: str) -> bytes | None:
+    head = await subject.storage.head(key)
+    return None if head is None else await subject.storage.read(key, if_match=head.etag, size=1000)
+
+
+async def test_head_describes_an_upload_whole(subject: Subject) -> None:
+    before = int(time.time())
+    subject.upload(subject.root + "a.png", PICTURE)
+    head = await subject.storage.head(subject.root + "a.png")
+    assert head is not None
+    assert replace(head, last_modified=0) == Head(
+        size=len(PICTURE),
+        etag=etag(PICTURE),
+        content_type="image/png",
+        checksum_sha256=checksum(PICTURE),
+        checksum_type="full",
+        metadata={"grant": "sealed"},
+        last_modified=0,
+    )
+    assert before - 1 <= head.last_modified <= time.time() + 1
+
+
+async def test_head_describes_what_we_put(subject: Subject) -> None:
+    await put(subject, subject.root + "a", b"{}", create=True)
+    head = await subject.storage.head(subject.root + "a")
+    assert head is not None
+    expected = Head(2, etag(b"{}"), "application/json", None, None, {"state": "stored"}, head.last_modified)
+    assert head == expected
+
+
+async def test_head_of_nothing_is_none(subject: Subject) -> None:
+    assert await subject.storage.head(subject.root + "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "size", "front"),
+    [
+        (PICTURE, 4, PICTURE[:4]),
+        (PICTURE, 1, PICTURE[:1]),
+        (PICTURE, len(PICTURE), PICTURE),
+        (PICTURE, 4096, PICTURE),
+        (PICTURE, 0, b""),
+        (b"", 0, b""),
+        (b"", 4096, b""),
+        (bytes(range(256)) * 4096, 4096, bytes(range(256)) * 16),
+    ],
+)
+async def test_read_gives_the_front(subject: Subject, body: bytes, size: int, front: bytes) -> None:
+    subject.upload(subject.root + "a", body)
+    assert await subject.storage.read(subject.root + "a", if_match=etag(body), size=size) == front
+
+
+@pytest.mark.threat(2)
+@pytest.mark.parametrize("size", [0, 10])
+@pytest.mark.parametrize("body", [b"", PICTURE, None])
+async def test_read_gives_nothing_of_other_bytes_or_none(subject: Subject, body: bytes | None, size: int) -> None:
+    if body is not None:
+        subject.upload(subject.root + "a", body)
+    with pytest.raises(Changed):
+        await subject.storage.read(subject.root + "a", if_match=GONE, size=size)
+
+
+async def test_a_copy_keeps_bytes_and_checksum_and_takes_our_type_and_metadata(subject: Subject) -> None:
+    subject.upload(subject.root + "a", PICTURE)
+    target = subject.root + "b"
+    await subject.storage.copy(
+        subject.root + "a", target, if_match=etag(PICTURE), content_type="image/gif", metadata={"description": "e30="}
+    )
+    head = await subject.storage.head(target)
+    assert head is not None
+    assert head == Head(
+        size=len(PICTURE),
+        etag=etag(PICTURE),
+        content_type="image/gif",
+        checksum_sha256=checksum(PICTURE),
+        checksum_type="full",
+        metadata={"description": "e30="},
+        last_modified=head.last_modified,
+    )
+    assert await body_of(subject, target) == await body_of(subject, subject.root + "a") == PICTURE
+
+
+@pytest.mark.threat(2)
+async def test_a_copy_of_other_bytes_than_were_proved_is_not_made(subject: Subject) -> None:
+    subject.upload(subject.root + "a", SCRIPT)
+    with pytest.raises(Changed):
+        await subject.storage.copy(
+            subject.root + "a", subject.root + "b", if_match=etag(PICTURE), content_type="image/png", metadata={}
+        )
+    assert await subject.storage.head(subject.root + "b") is None
+
+
+async def test_a_copy_of_nothing_is_not_made(subject: Subject) -> None:
+    with pytest.raises(Changed):
+        await subject.storage.copy(
+            subject.root + "a", subject.root + "b", if_match=etag(PICTURE), content_type="image/png", metadata={}
+        )
+    assert await subject.storage.head(subject.root + "b") is None
+
+
+async def test_what_is_created_is_never_overwritten_by_creating(subject: Subject) -> None:
+    await put(subject, subject.root + "a", b"first", create=True)
+    with pytest.raises(Changed):
+        await put(subject, subject.root + "a", b"second", create=True)
+    assert await body_of(subject, subject.root + "a") == b"first"
+
+
+async def test_of_sixteen_that_create_at_once_exactly_one_does(subject: Subject) -> None:
+    bodies = [b"%d" % number for number in range(16)]
+    results = await asyncio.gather(
+        *(put(subject, subject.root + "a", body, create=True) for body in bodies), return_exceptions=True
+    )
+    winners = [body for body, result in zip(bodies, results, strict=True) if result is None]
+    assert [await body_of(subject, subject.root + "a")] == winners
+    assert {type(result) for result in results} == {type(None), Changed}
+
+
+async def test_a_put_over_exactly_what_was_seen_replaces_all_of_it(subject: Subject) -> None:
+    subject.upload(subject.root + "a", PICTURE)
+    await put(subject, subject.root + "a", b"marker", if_match=etag(PICTURE))
+    head = await subject.storage.head(subject.root + "a")
+    assert head is not None
+    expected = Head(6, etag(b"marker"), "application/json", None, None, {"state": "stored"}, head.last_modified)
+    assert head == expected
+
+
+@pytest.mark.parametrize("body", [SCRIPT, b"", None])
+async def test_a_put_over_what_is_no_longer_there_is_not_made(subject: Subject, body: bytes | None) -> None:
+    if body is not None:
+        subject.upload(subject.root + "a", body)
+    with pytest.raises(Changed):
+        await put(subject, subject.root + "a", b"marker", if_match=etag(PICTURE))
+    assert await body_of(subject, subject.root + "a") == body
+
+
+async def test_a_put_without_a_condition_is_made_over_anything(subject: Subject) -> None:
+    await put(subject, subject.root + "a", b"first")
+    await put(subject, subject.root + "a", b"second")
+    assert await body_of(subject, subject.root + "a") == b"second"
+
+
+async def test_what_is_deleted_is_gone_and_may_be_deleted_again(subject: Subject) -> None:
+    subject.upload(subject.root + "a", PICTURE)
+    subject.upload(subject.root + "b", PICTURE)
+    for _ in range(2):
+        await subject.storage.delete(subject.root + "a")
+        assert await subject.storage.list(subject.root, limit=10, after="") == Page((subject.root + "b",), more=False)
+
+
+async def test_keys_are_listed_page_by_page_in_the_order_of_their_bytes(subject: Subject) -> None:
+    names = ["a/1.png", "a.png", "Z.png", "z.png", "a-.png"]
+    for name in names:
+        subject.upload(subject.root + name, b"x")
+    keys = tuple(sorted(subject.root + name for name in names))
+    page = subject.storage.list
+    assert await page(subject.root, limit=1000, after="") == Page(keys, more=False)
+    assert await page(subject.root, limit=5, after="") == Page(keys, more=False)
+    assert await page(subject.root, limit=2, after="") == Page(keys[:2], more=True)
+    assert await page(subject.root, limit=2, after=keys[1]) == Page(keys[2:4], more=True)
+    assert await page(subject.root, limit=2, after=keys[3]) == Page(keys[4:], more=False)
+    assert await page(subject.root, limit=2, after=keys[4]) == Page((), more=False)
+    assert await page(subject.root + "a", limit=9, after="") == Page(keys[1:4], more=False)
+    assert await page(subject.root + "nothing", limit=9, after="") == Page((), more=False)
+
+
+async def test_a_bucket_that_can_be_reached_passes_the_check(subject: Subject) -> None:
+    await subject.storage.check()
+
+
+@pytest.mark.threat(9)
+async def test_nothing_that_an_uploader_added_survives_the_copy(server: S3Server) -> None:
+    root = f"incoming/contract/{secrets.token_hex(8)}/"
+    with opened(server, place_of(server)) as storage:
+        on_server(server, storage, root).upload(root + "a", PICTURE)
+        await storage.copy(root + "a", root + "b", if_match=etag(PICTURE), content_type="image/png", metadata={})
+    headers = server.s3().head_object(Bucket=server.bucket, Key=root + "b")["ResponseMetadata"]["HTTPHeaders"]
+    hostile = {"cache-control", "content-disposition", "content-encoding", "content-language", "expires"}
+    assert hostile & {name for name, value in headers.items() if value} == set()
+
+
+@pytest.mark.threat(45)
+async def test_a_missing_bucket_is_a_refusal_that_names_nothing(server: S3Server) -> None:
+    with opened(server, replace(place_of(server), bucket="no-such-bucket-here")) as storage:
+        for call in (
+            storage.check(),
+            storage.list("incoming/", limit=1, after=""),
+            storage.read("incoming/a", if_match=GONE, size=1),
+            storage.copy("incoming/a", "objects/a", if_match=GONE, content_type="a/b", metadata={}),
+            storage.put("incoming/a", b"x", content_type="a/b", metadata={}, if_match=GONE),
+            storage.put("incoming/a", b"x", content_type="a/b", metadata={}, create=True),
+        ):
+            with pytest.raises(Refusal) as refused:
+                await call
+            told = refused.value.code, refused.value.detail, refused.value.retry_after
+            assert told == (Code.STORAGE_UNAVAILABLE, Code.STORAGE_UNAVAILABLE.sentence, 5)
+
+
+@pytest.mark.threat(51)
+async def test_a_bucket_in_another_region_is_not_ready(ministack: S3Server, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere = replace(place_of(ministack), region="eu-central-1")
+    with opened(ministack, elsewhere) as storage, pytest.raises(Refusal):
+        await storage.check()
+    assert caplog.messages[-1].endswith(f"the bucket's region {ministack.region}")
+
+
+@pytest.mark.threat(3)
+async def test_the_gateway_itself_may_not_free_a_key_under_incoming(ministack: S3Server) -> None:
+    key = f"incoming/contract/{secrets.token_hex(8)}"
+    with opened(ministack, place_of(ministack)) as storage:
+        await storage.put(key, b"marker", content_type="a/b", metadata={}, create=True)
+        with pytest.raises(Refusal):
+            await storage.delete(key)
+        assert await storage.read(key, if_match=etag(b"marker"), size=10) == b"marker"
+
+
+async def test_denied_is_never_read_as_missing(ministack: S3Server) -> None:
+    forger = replace(ministack, secret_access_key="not the secret")
+    with opened(forger, place_of(ministack)) as storage, pytest.raises(Refusal) as refused:
+        await storage.head("incoming/nothing")
+    assert refused.value.code is Code.STORAGE_UNAVAILABLE
