@@ -61,6 +61,15 @@ def test_json_may_be_cut_anywhere_at_the_end_of_the_front_but_nowhere_else(docum
         assert objection(MEDIA_TYPES["application/json"], content[:length], length) is Code.CONTENT_MISMATCH
 
 
+@pytest.mark.threat(12)
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
+def test_json_too_deep_for_the_interpreter_is_refused_not_raised(opening: bytes) -> None:
+    # How deep that is depends on the interpreter, and RFC 8259 section 9 leaves it to the parser.
+    assert verdict("application/json", opening * 100_000) in {None, Code.CONTENT_MISMATCH}
+    closing = opening.translate(bytes.maketrans(b"[{", b"]}"), b'"a:')[::-1]
+    assert verdict("application/json", opening * 50 + b"1" + closing * 50) is None
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
