@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -45,6 +45,7 @@ from gateway.setting_values import (
 PREFIX = "GATEWAY_"
 DELIMITER = "__"
 CONFIG_FILE = "GATEWAY_CONFIG_FILE"
+DEFAULT_FILE = "gateway.toml"
 # Names of ours that are no settings: what the command line reads for itself, as `gateway dev` writes it.
 OTHER_NAMES = frozenset({"GATEWAY_URL", "GATEWAY_API_KEY", CONFIG_FILE})
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")  # a bucket that a wildcard certificate covers
@@ -222,7 +223,7 @@ def _config_file() -> str | None:
 
 
 def _table(named: str | None) -> dict[str, Any]:
-    path = Path(named or "gateway.toml")
+    path = Path(named or DEFAULT_FILE)
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -244,16 +245,28 @@ def _line(errors: list[ErrorDetails], flags: Mapping[str, object]) -> str:
 
 
 def _name(location: tuple[str | int, ...], flags: Mapping[str, object]) -> str:
-    """Name a setting as it was written: as a variable, or else by its place in the file."""
+    """Name a setting as it was written: by its place in the file, or as a variable."""
+    if not location:
+        return ""  # a check over all settings: its reason names them
     parts = [_shown(part) for part in location]
-    variables = _dotenv() | _environment()
+    variables, file = _dotenv() | _environment(), _config_file()
+    tables = {} if location[0] in flags else _table(file)
+    in_file = f"{'.'.join(parts)} in {Path(file or DEFAULT_FILE).name}"
+    if _holds(tables, location) and not _holds(_nested(variables), location):
+        return in_file
     for length in range(len(parts), 0, -1):
         name = PREFIX + DELIMITER.join(parts[:length]).upper()
-        if name in variables:
+        if name in variables or (length == 1 and not _holds(tables, location[:1])):
             return name + (f" ({'.'.join(parts[length:])})" if parts[length:] else "")
-    if len(parts) > 1 or (parts and parts[0] in _table(_config_file()) and parts[0] not in flags):
-        return ".".join(parts)
-    return "".join(PREFIX + part.upper() for part in parts)
+    return in_file
+
+
+def _holds(tables: object, location: Iterable[str | int]) -> bool:
+    for part in location:
+        if not isinstance(tables, Mapping) or part not in tables:
+            return False
+        tables = tables[part]
+    return True
 
 
 def _shown(part: str | int) -> str:

@@ -122,9 +122,8 @@ class FetchedKeys:
         if key is None:
             fetching = self._fetch(now)
             if fetching is not None:
-                await asyncio.wait(
-                    [fetching]
-                )  # unlike `await fetching`, it leaves the fetch to the others when cancelled
+                # Unlike `await fetching`, it leaves the fetch to the others when this caller is cancelled.
+                await asyncio.wait([fetching])
             return _pick(self._keys, kid)
         if now - self._fetched_at >= FRESH:
             self._fetch(now)

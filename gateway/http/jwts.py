@@ -7,8 +7,7 @@ from typing import Any
 import jwt
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import PRINCIPAL_BYTES
-from gateway.grants.principals import Action, Kind, Principal
+from gateway.grants.principals import Action, Kind, Principal, is_principal_name
 from gateway.http.jwks import FetchedKeys, KeptKeys, Keys, VerificationKey, read_jwks
 from gateway.setting_tables import JwtSettings
 from gateway.settings import SettingsError
@@ -116,7 +115,7 @@ def _principal(issuer: Issuer, claims: Mapping[str, Any]) -> Principal:
     if not isinstance(tenant, str) or tenant not in issuer.policies:
         raise ValueError("no tenant of ours")
     name = claims["sub"]
-    if not name or not name.isprintable() or len(name.encode()) > PRINCIPAL_BYTES or name.startswith(API_KEY_NAMES):
+    if not is_principal_name(name) or name.startswith(API_KEY_NAMES):
         raise ValueError("no name for a principal")
     return Principal(tenant, name, Kind.JWT, _actions(issuer, claims), issuer.policies[tenant])
 
