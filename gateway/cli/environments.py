@@ -2,9 +2,11 @@
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.cli.child import StartError
@@ -19,12 +21,22 @@ def environment(folder: Path, lock: Path) -> Path:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    with folder.with_name(folder.name + ".lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with _turn(folder.parent):
         if not _has(folder, wanted):
             _install(folder, lock)
             (folder / STAMP).write_text(wanted)
     return _python(folder)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process installs into `folder`."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _has(folder: Path, wanted: str) -> bool:
