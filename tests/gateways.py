@@ -14,9 +14,9 @@ from gateway.s3.sigv4 import Credentials
 from gateway.settings import Settings, load
 from tests.servers.s3 import S3Server
 
-SECRET_KEY = "a secret key of the gateway, 32 bytes or more"
-APP_SECRET = "an app secret of tenant default, 32 bytes up"
-OTHER_APP_SECRET = "an app secret of the other tenant, 32 bytes"
+SECRET_KEY = "a-secret-key-of-the-gateway-32-bytes-or-more"
+APP_SECRET = "an-app-secret-of-the-tenant-default-32-bytes"
+OTHER_APP_SECRET = "an-app-secret-of-the-tenant-other-32-bytes-up"
 API_KEY = "gwk_aaaaaaaa_0123456789abcdef0123456789abcdef"
 OTHER_API_KEY = "gwk_bbbbbbbb_0123456789abcdef0123456789abcdef"
 BASE_URL = "http://127.0.0.1"
@@ -69,7 +69,9 @@ def settings(server: S3Server, **flags: Any) -> Settings:
 
 
 @asynccontextmanager
-async def calling(app: FastAPI, *, api_key: str | None = API_KEY, base_url: str = BASE_URL) -> AsyncIterator[httpx.AsyncClient]:
+async def calling(
+    app: FastAPI, *, api_key: str | None = API_KEY, base_url: str = BASE_URL
+) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client that speaks to the application in-process, with an API key unless it is None."""
     headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
     transport = httpx.ASGITransport(app=app)

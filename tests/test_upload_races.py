@@ -1,0 +1,318 @@
+"""Completions, abort, delete and a client that writes again, interleaved at every call to the bucket.
+
+Whatever the order: an object never changes after it first exists, never comes back after it was deleted, and what a
+completion answered is true.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, Protocol
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gateway.content.filenames import Filename
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Grant
+from gateway.grants.tokens import Tokens
+from gateway.markers import State, marker_of
+from gateway.s3.bucket import Bucket, Endpoint
+from gateway.s3.credentials import open_session
+from gateway.s3.sigv4 import Credentials
+from gateway.s3.storage import Changed, Head, Page, Place, S3Storage, Storage
+from gateway.uploads import Outcome, Uploads
+from tests.memory_storage import MemoryStorage
+from tests.servers.s3 import S3Server
+
+NOW = 1_800_000_000
+TOKENS = Tokens([b"a-secret-key-of-the-gateway-32-bytes-or-more"], {})
+GOOD, OTHER, BAD = b"first", b"other", b"\x00\x01\x02\x03\x04"
+NAMES = iter(f"{number:032x}" for number in range(1 << 30))
+
+
+class Store(Protocol):
+    """A bucket, the storage that calls it, and the client that holds the presigned PUT."""
+
+    storage: Storage
+
+    def grant(self) -> Grant:
+        """Grant an upload of five bytes of text, of any content."""
+
+    async def put(self, grant: Grant, body: bytes) -> bool:
+        """Do what the client does with its presigned PUT; False when the bucket refuses because the key is taken."""
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self.storage = MemoryStorage(NOW)
+
+    def grant(self) -> Grant:
+        return a_grant(NOW)
+
+    async def put(self, grant: Grant, body: bytes) -> bool:
+        metadata = {"grant": TOKENS.seal_grant(grant)[1]}
+        try:
+            self.storage.upload(grant.key.upload_key, body, content_type=grant.content_type, metadata=metadata)
+        except Changed:
+            return False
+        return True
+
+
+class RealStore:
+    def __init__(self, server: S3Server) -> None:
+        scheme, _, host = server.endpoint.partition("://")
+        assert scheme == "http"
+        self._credentials = Credentials(server.access_key_id, server.secret_access_key, None, None)
+        self._bucket = Bucket(Endpoint("http", host, f"/{server.bucket}/"), server.region)
+        self.storage = S3Storage(
+            open_session(server.region, self._credentials),
+            Place(server.bucket, server.region, server.endpoint, "path"),
+        )
+
+    def grant(self) -> Grant:
+        return a_grant(int(time.time()))
+
+    async def put(self, grant: Grant, body: bytes) -> bool:
+        request = self._bucket.put_object(
+            grant, TOKENS.seal_grant(grant)[1], self._credentials, now=grant.issued_at, expires_in=900
+        )
+        async with httpx.AsyncClient() as client:
+            answer = await client.put(request.url, content=body, headers=dict(request.headers))
+        assert answer.status_code in {200, 412}, answer.text
+        return answer.status_code == 200
+
+
+def a_grant(issued_at: int) -> Grant:
+    key = ObjectKey("default", "races", next(NAMES), "txt")
+    return Grant("alice", key, "text/plain", 5, None, Filename("a.txt"), {}, issued_at, issued_at + 3600)
+
+
+class Stepped:
+    """A Storage whose every call waits for its turn."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.waiting = asyncio.Event()
+        self._turn = asyncio.Event()
+
+    async def head(self, key: str) -> Head | None:
+        await self._my_turn()
+        return await self._storage.head(key)
+
+    async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+        await self._my_turn()
+        return await self._storage.read(key, if_match=if_match, size=size)
+
+    async def copy(
+        self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        await self._my_turn()
+        await self._storage.copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
+
+    async def put(  # noqa: PLR0913 - see Storage
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_match: str | None = None,
+        create: bool = False,
+    ) -> None:
+        await self._my_turn()
+        await self._storage.put(
+            key, body, content_type=content_type, metadata=metadata, if_match=if_match, create=create
+        )
+
+    async def delete(self, key: str) -> None:
+        await self._my_turn()
+        await self._storage.delete(key)
+
+    async def list(self, prefix: str, *, limit: int, after: str) -> Page:
+        raise AssertionError((prefix, limit, after))
+
+    async def check(self) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        raise AssertionError
+
+    async def _my_turn(self) -> None:
+        self.waiting.set()
+        await self._turn.wait()
+        self._turn.clear()
+
+    async def step(self, task: asyncio.Task[object]) -> None:
+        """Let one call through, and return when the next one waits or the task is over."""
+        self.waiting.clear()
+        self._turn.set()
+        await self.settled(task)
+
+    async def settled(self, task: asyncio.Task[object]) -> None:
+        waiting = asyncio.create_task(self.waiting.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+
+class Actor:
+    """One process of the gateway at work on one call."""
+
+    def __init__(self, name: str, storage: Stepped, task: asyncio.Task[object]) -> None:
+        self.name = name
+        self.storage = storage
+        self.task = task
+
+
+class Races(RuleBasedStateMachine):
+    """Hypothesis chooses who moves next, one call to the bucket at a time."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self.runner = asyncio.Runner()
+        self.actors: list[Actor] = []
+        self.first_content: bytes | None = None
+        self.deleted = False
+        self.revoked = False
+
+    @initialize()
+    def issue(self) -> None:
+        self.grant = self.store.grant()
+
+    def teardown(self) -> None:
+        """Let everybody finish, in turn, and look once more."""
+        while any(not actor.task.done() for actor in self.actors):
+            self.step(0)
+        self.an_object_never_changes_and_never_comes_back()
+        self.runner.close()
+
+    def start(self, name: str) -> None:
+        async def begin() -> Actor:
+            storage = Stepped(self.store.storage)
+            uploads = Uploads(storage, TOKENS, lambda: f"nonce-{next(NAMES)}")
+            work: dict[str, Coroutine[Any, Any, object]] = {
+                "complete": uploads.complete(self.grant),
+                "abort": uploads.abort(self.grant),
+                "delete": uploads.delete(self.grant.key),
+            }
+            mine = work.pop(name)
+            for other in work.values():
+                other.close()
+            task = asyncio.create_task(mine)
+            await storage.settled(task)
+            return Actor(name, storage, task)
+
+        self.actors.append(self.runner.run(begin()))
+
+    @precondition(lambda self: sum(actor.name == "complete" for actor in self.actors) < 3)
+    @rule()
+    def start_completion(self) -> None:
+        self.start("complete")
+
+    @precondition(lambda self: all(actor.name != "abort" for actor in self.actors))
+    @rule()
+    def start_abort(self) -> None:
+        self.start("abort")
+
+    @precondition(lambda self: all(actor.name != "delete" for actor in self.actors))
+    @rule()
+    def start_deletion(self) -> None:
+        self.start("delete")
+
+    @rule(body=st.sampled_from([GOOD, OTHER, BAD]))
+    def put(self, body: bytes) -> None:
+        self.runner.run(self.store.put(self.grant, body))
+
+    @precondition(lambda self: any(not actor.task.done() for actor in self.actors))
+    @rule(choice=st.integers(min_value=0, max_value=9))
+    def step(self, choice: int) -> None:
+        busy = [actor for actor in self.actors if not actor.task.done()]
+        actor = busy[choice % len(busy)]
+        self.runner.run(actor.storage.step(actor.task))
+        if actor.task.done():
+            self.finish(actor)
+
+    def finish(self, actor: Actor) -> None:
+        error = actor.task.exception()
+        if error is None:
+            outcome = actor.task.result()
+            self.deleted |= actor.name == "delete"
+            # An abort that meets a deletion under way has nothing left to do, and says so at once.
+            self.revoked |= actor.name == "abort" and not self.deletion_began()
+            if isinstance(outcome, Outcome) and outcome.state is State.STORED:
+                assert not self.revoked, "stored after an abort was answered"
+                assert self.content() is not None or self.deletion_began(), "stored, and not there"
+        else:
+            assert isinstance(error, Refusal), error
+            assert error.code in {
+                Code.NOT_UPLOADED,
+                Code.CONTENT_MISMATCH,
+                Code.ACTIVE_CONTENT,
+                Code.ALREADY_STORED,
+            }, error.code
+
+    def deletion_began(self) -> bool:
+        return any(actor.name == "delete" for actor in self.actors)
+
+    def content(self) -> bytes | None:
+        async def read() -> bytes | None:
+            head = await self.store.storage.head(self.grant.key.key)
+            if head is None:
+                return None
+            return await self.store.storage.read(self.grant.key.key, if_match=head.etag, size=100)
+
+        return self.runner.run(read())
+
+    @invariant()
+    def an_object_never_changes_and_never_comes_back(self) -> None:
+        content = self.content() if hasattr(self, "grant") else None
+        if content is None:
+            return
+        assert content in {GOOD, OTHER}, "unproved bytes are served"
+        assert self.first_content in {None, content}, "an object changed"
+        assert not self.deleted, "a deleted object came back"
+        assert not self.revoked, "an aborted upload is served"
+        self.first_content = content
+
+    @invariant()
+    def a_key_is_never_freed(self) -> None:
+        if self.deleted or self.revoked:
+            head = self.runner.run(self.store.storage.head(self.grant.key.upload_key))
+            assert head is not None
+            assert marker_of(head) is not None
+
+
+@pytest.mark.threat(2, 3, 33, 34)
+def test_no_order_of_calls_changes_or_revives_an_object_in_memory() -> None:
+    run_state_machine_as_test(
+        lambda: Races(MemoryStore()), settings=settings(max_examples=400, stateful_step_count=40, deadline=None)
+    )
+
+
+@pytest.fixture
+def real_store(ministack: S3Server) -> Iterator[RealStore]:
+    store = RealStore(ministack)
+    yield store
+    store.storage.close()
+
+
+@pytest.mark.threat(2, 3, 33, 34)
+def test_no_order_of_calls_changes_or_revives_an_object_in_a_bucket(real_store: RealStore) -> None:
+    run_state_machine_as_test(
+        lambda: Races(real_store),
+        settings=settings(
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
