@@ -88,9 +88,10 @@ class Guard:
             if not outbound.started and not outbound.client_left:
                 raise RuntimeError("the application answered nothing")  # noqa: TRY301 - a bug like any other
         except Exception as exc:  # noqa: BLE001 - the last place that can still answer
-            bug = exc
+            bug = None if isinstance(exc, Refusal) else exc
             if not outbound.started:
-                await outbound.answer(scope, receive, internal_error(request_id))
+                last = problem(exc, request_id) if isinstance(exc, Refusal) else internal_error(request_id)
+                await outbound.answer(scope, receive, last)
         self._write_log(scope["method"], path, outbound.status, perf_counter() - began, request_id, bug)
 
     async def _answer(self, scope: Scope, path: str, receive: Receive, outbound: "_Outbound") -> None:

@@ -98,13 +98,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer outside of ASGI, then close; in the middle of an answer there is nothing left but to close."""
+        """Answer outside of ASGI what is not a request, or not a body, and close."""
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
         if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()
-            return
+            if not self.cycle.more_body:
+                self.cycle.keep_alive = False  # the request before is whole: it is answered, and then it is over
+                return
+            if self.cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.write(_message(problem(refusal, "")))
         # Closing at once would reset the answer away while the client is still sending.
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
