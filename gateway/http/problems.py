@@ -144,6 +144,8 @@ def _place(error: Mapping[str, Any]) -> str:
     below_name = False
     for part in location[1:] if location[:1] == ["body"] else location:
         if isinstance(part, int):
+            if not place:  # the offset in malformed JSON
+                break
             place += f"[{part}]"
         elif below_name or not _FIELD.fullmatch(part):  # a name right below a name is a mapping's key
             break
