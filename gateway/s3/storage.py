@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ResponseStreamingError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ResponseStreamingError
 from botocore.parsers import ResponseParserError
 
 from gateway.errors import Code, Refusal
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = 5  # seconds
 CONFLICT_PAUSES = (0.05, 0.2)  # seconds before the second and third try of a put that met another one
+STRANGER = "not an answer of S3"
 NO_LONGER = {"PreconditionFailed", "412", "NoSuchKey", "404"}
 
 
@@ -187,7 +189,7 @@ class S3Storage:
 
     async def delete(self, key: str) -> None:
         """See Storage."""
-        await self._call(lambda: self._client().delete_object(Bucket=self._place.bucket, Key=key))
+        await self._call(partial(self._delete, key))
 
     async def list(self, prefix: str, *, limit: int, after: str) -> Page:
         """See Storage."""
@@ -219,7 +221,10 @@ class S3Storage:
             for _ in range(self._patience.attempts - 1):
                 try:
                     return self._front(request, size)
-                except ResponseStreamingError:  # botocore repeats a call, but not the reading of its body
+                except (
+                    IncompleteReadError,
+                    ResponseStreamingError,
+                ):  # botocore repeats a call, but not the reading of its body
                     continue
             return self._front(request, size)
 
@@ -230,18 +235,21 @@ class S3Storage:
             if _code(error) not in {"InvalidRange", "416"}:
                 raise
             # No range of an empty object can be satisfied; asked without one, the store checks If-Match too.
-            whole = request.copy()
-            del whole["Range"]
-            answer = self._client().get_object(**whole)
+            unranged = request.copy()
+            del unranged["Range"]
+            answer = self._client().get_object(**unranged)
         with closing(answer["Body"]) as body:
-            _expect(answer, "ETag")
+            _expect(answer, "ContentLength", "ETag")
             if answer["ETag"] != request["IfMatch"]:
                 raise Changed  # a store that takes no notice of If-Match
-            return body.read(size)
+            front, whole = body.read(size), min(size, answer["ContentLength"])
+        if len(front) < whole:  # botocore looks at the length only of a body that is read to its end
+            raise IncompleteReadError(actual_bytes=len(front), expected_bytes=whole)
+        return front
 
     def _copy(self, source: str, target: str, if_match: str, content_type: str, metadata: Mapping[str, str]) -> None:
         with _changed():
-            self._client(self._patience.copy_read).copy_object(
+            answer = self._client(self._patience.copy_read).copy_object(
                 Bucket=self._place.bucket,
                 Key=target,
                 CopySource={"Bucket": self._place.bucket, "Key": source},
@@ -251,6 +259,8 @@ class S3Storage:
                 ContentEncoding="",  # else MiniStack keeps the uploader's, in spite of REPLACE
                 Metadata=metadata,
             )
+        # A copy can fail after its status line. botocore minds an <Error> there, but takes silence for success.
+        _expect(answer.get("CopyObjectResult", {}), "ETag")
 
     def _put(self, request: "PutObjectRequestTypeDef") -> None:
         with _changed("ConditionalRequestConflict"):
@@ -266,6 +276,11 @@ class S3Storage:
 
     def _put_once(self, request: "PutObjectRequestTypeDef") -> None:
         _expect(self._client().put_object(**request), "ETag")
+
+    def _delete(self, key: str) -> None:
+        answer = self._client().delete_object(Bucket=self._place.bucket, Key=key)
+        if answer["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NO_CONTENT:
+            raise ResponseParserError(STRANGER)  # "HTTP/1.1 200" and a broken line is an answer to botocore
 
     def _list(self, prefix: str, limit: int, after: str) -> Page:
         answer = self._client().list_objects_v2(
@@ -328,7 +343,7 @@ def _expect_owner(owner: str, params: dict[str, Any], model: Any, **_: object) -
 def _expect(answer: Mapping[str, object], *names: str) -> None:
     """Refuse a 200 that S3 would not give: something between us and the store has answered."""
     if not all(name in answer for name in names):
-        raise ResponseParserError("not an answer of S3")
+        raise ResponseParserError(STRANGER)
 
 
 def _described(answer: "HeadObjectOutputTypeDef") -> Head:
