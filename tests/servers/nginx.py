@@ -5,15 +5,18 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Final
 
 from gateway.cli.child import POLL, StartError, spawn
 
+INFRA = Path(__file__).parents[2] / "infra"
 READY_WITHIN = 10.0  # seconds
 
 # TLS before an S3 server: the Host header is signed, so it goes through untouched, as do sizes and bodies.
@@ -50,6 +53,37 @@ def s3_front(folder: Path, *, port: int, upstream: str, certificate: "Certificat
     """Fill in `S3_FRONT`: TLS on `port` of 127.0.0.1 before `upstream`, such as `http://127.0.0.1:9000`."""
     values = {"folder": folder, "port": port, "upstream": upstream}
     return Template(S3_FRONT).substitute(values, certificate=certificate.certificate, key=certificate.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """nginx before a gateway, as `infra/nginx.conf` sets it up."""
+
+    url: str
+    plain_url: str
+    access_log: Path
+
+
+@contextmanager
+def gateway_front(folder: Path, gateway: str, certificate: "Certificate") -> Iterator[Front]:
+    """Run `infra/nginx.conf` in `folder` before `gateway`, an address such as `127.0.0.1:8000`."""
+    tls, plain = free_port(), free_port()
+    collect = [sys.executable, str(INFRA / "collect.py"), str(folder / "site")]
+    subprocess.run(collect, check=True)
+    values = {
+        "GATEWAY": gateway,
+        "SERVER_NAME": "localhost 127.0.0.1",
+        "LISTEN": f"127.0.0.1:{plain}",
+        "LISTEN_TLS": f"127.0.0.1:{tls}",
+        "PUBLIC_PORT": f":{tls}",
+        "CERTIFICATE": str(certificate.certificate),
+        "CERTIFICATE_KEY": str(certificate.key),
+        "SITE_DIR": str(folder / "site"),
+        "RUN_DIR": str(folder),
+        "ACCESS_LOG": str(folder / "access.log"),
+    }
+    with running(folder, filled((INFRA / "nginx.conf").read_text("utf-8"), values), tls, plain):
+        yield Front(f"https://localhost:{tls}", f"http://localhost:{plain}", folder / "access.log")
 
 
 class Certificate:

@@ -1,0 +1,75 @@
+"""The bucket's documents, pinned; what servers make of them is in tests/infra."""
+
+from gateway.s3 import documents
+
+
+def test_pages_of_exactly_these_origins_may_send_exactly_what_a_ticket_signs() -> None:
+    assert documents.cors(["https://app.example", "https://www.example"]) == {
+        "CORSRules": [
+            {
+                "AllowedOrigins": ["https://app.example", "https://www.example"],
+                "AllowedMethods": ["GET", "HEAD", "PUT"],
+                "AllowedHeaders": [
+                    "content-type",
+                    "if-none-match",
+                    "x-amz-checksum-sha256",
+                    "x-amz-sdk-checksum-algorithm",
+                    "x-amz-meta-grant",
+                ],
+                "ExposeHeaders": ["ETag"],
+                "MaxAgeSeconds": 3600,
+            }
+        ]
+    }
+
+
+def test_incoming_is_emptied_two_days_after_the_longest_ticket() -> None:
+    assert documents.lifecycle() == {
+        "Rules": [
+            {
+                "ID": "empty-incoming",
+                "Status": "Enabled",
+                "Filter": {"Prefix": "incoming/"},
+                "Expiration": {"Days": 9},
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 9},
+            }
+        ]
+    }
+
+
+def test_the_bucket_refuses_old_signatures_and_where_asked_plain_http() -> None:
+    everything = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::files", "arn:aws:s3:::files/*"],
+    }
+    old_signature = {
+        "Sid": "OnlySignatureVersion4",
+        **everything,
+        "Condition": {
+            "Null": {"s3:signatureversion": "false"},
+            "StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"},
+        },
+    }
+    plain_http = {"Sid": "OnlyTls", **everything, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    strict = {"Version": "2012-10-17", "Statement": [old_signature, plain_http]}
+    assert documents.bucket_policy("files", require_tls=True) == strict
+    assert documents.bucket_policy("files", require_tls=False) == {**strict, "Statement": [old_signature]}
+
+
+def test_the_gateway_may_list_read_and_write_its_two_prefixes_and_delete_only_stored_objects() -> None:
+    allowed = {
+        (action, resource)
+        for statement in documents.api_policy("files")["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert allowed == {
+        ("s3:ListBucket", "arn:aws:s3:::files"),
+        ("s3:GetObject", "arn:aws:s3:::files/incoming/*"),
+        ("s3:GetObject", "arn:aws:s3:::files/objects/*"),
+        ("s3:PutObject", "arn:aws:s3:::files/incoming/*"),
+        ("s3:PutObject", "arn:aws:s3:::files/objects/*"),
+        ("s3:DeleteObject", "arn:aws:s3:::files/objects/*"),
+    }
