@@ -186,6 +186,7 @@ class Races(RuleBasedStateMachine):
         self.first_content: bytes | None = None
         self.deleted = False
         self.revoked = False
+        self.stored = False
 
     @initialize()
     def issue(self) -> None:
@@ -251,8 +252,10 @@ class Races(RuleBasedStateMachine):
             self.deleted |= actor.name == "delete"
             # An abort that meets a deletion under way has nothing left to do, and says so at once.
             self.revoked |= actor.name == "abort" and not self.deletion_began()
+            assert not (self.stored and self.revoked), "aborted after a completion answered stored"
             if isinstance(outcome, Outcome) and outcome.state is State.STORED:
                 assert not self.revoked, "stored after an abort was answered"
+                self.stored = True
                 assert self.content() is not None or self.deletion_began(), "stored, and not there"
         else:
             assert isinstance(error, Refusal), error
@@ -287,11 +290,17 @@ class Races(RuleBasedStateMachine):
         self.first_content = content
 
     @invariant()
-    def a_key_is_never_freed(self) -> None:
-        if self.deleted or self.revoked:
-            head = self.runner.run(self.store.storage.head(self.grant.key.upload_key))
-            assert head is not None
-            assert marker_of(head) is not None
+    def a_key_is_never_freed_and_its_last_word_stands(self) -> None:
+        if not (self.stored or self.deleted or self.revoked):
+            return
+        head = self.runner.run(self.store.storage.head(self.grant.key.upload_key))
+        assert head is not None, "a key was freed"
+        marker = marker_of(head)
+        assert marker is not None, "a marker was overwritten"
+        if self.deletion_began():
+            assert marker.state is State.DELETED or not self.deleted, "deleted, and the marker says otherwise"
+        else:
+            assert marker.state is (State.ABORTED if self.revoked else State.STORED)
 
 
 @pytest.mark.threat(2, 3, 33, 34)
