@@ -1,0 +1,229 @@
+"""`gateway dev`: the gateway and an S3 server of its own on this machine, with a demo page, in one command."""
+
+import hashlib
+import re
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.child import POLL, StartError
+from gateway.cli.dev_files import DevSecrets, as_variables, env_file, kept_secrets, write_private
+from gateway.cli.listening import listen
+from gateway.cli.output import Failure, Misuse, bold, dim, say, say_pairs
+
+if TYPE_CHECKING:
+    from gateway.cli.ministack import Server
+
+HOST = "127.0.0.1"
+PASS_EXPIRES_IN = 86_400  # seconds
+FREE_WITHIN = 5.0  # seconds that an S3 server whose starter was killed may take to let go of its port
+_API_KEY = re.compile(r"gwk_[a-z0-9]{8}_[A-Za-z0-9_-]{16,200}")
+
+_UPLOAD = """\
+echo 'Hello from curl' > hello.txt
+ticket=$(curl -sS {url}/v1/uploads -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \
+-d '{{"filename": "hello.txt", "content_type": "text/plain", "size": 16}}')
+python3 -c 'import json; put = json.loads(input())["upload"]; print("url =", put["url"]); \
+[print(f"header = \\"{{name}}: {{value}}\\"") for name, value in put["headers"].items()]' <<< "$ticket" \
+| curl -sS -K - -T hello.txt
+curl -sS -H 'Content-Type: application/json' -d '{{}}' \
+$(python3 -c 'import json; print(json.loads(input())["complete_url"])' <<< "$ticket") | python3 -m json.tool"""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a newcomer copies from the terminal."""
+
+    url: str
+    demo_pass: str = field(repr=False)
+    api_key: str = field(repr=False)
+    s3: str
+    env: Path
+
+    def say(self, seconds: float) -> None:
+        """Print it; the last line tells that all is up, and what it took."""
+        say()
+        say_pairs(
+            [
+                ("Demo page", bold(f"{self.url}/static/demo/#pass={self.demo_pass}&policy=default")),
+                ("API key", self.api_key),
+                ("API", f"{self.url}/openapi.json"),
+                ("S3", self.s3),
+                ("Settings", f"set -a; . {self.env}; set +a"),
+            ]
+        )
+        say()
+        say(dim("Upload a file from a terminal: a ticket, the PUT that it grants, the proof of what arrived"))
+        say()
+        say(_UPLOAD.format(url=self.url, api_key=self.api_key))
+        say()
+        say(f"Ready in {seconds:.1f} s. Ctrl-C stops it.")
+
+
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the gateway, on 127.0.0.1.", min=0, max=65535)] = 8000,
+    s3_port: Annotated[
+        int | None, typer.Option(help="Port of the S3 server: the one after the gateway's, if not given.", max=65535)
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder of all that is kept: objects, secrets, settings.", file_okay=False)
+    ] = Path(".gateway"),
+    api_key: Annotated[
+        str | None, typer.Option(help="API key to let in, instead of the one made for the folder.")
+    ] = None,
+) -> None:
+    """Run the gateway with an S3 server of its own, to try it and to develop against.
+
+    The S3 server (MiniStack) verifies signatures and enforces policies as S3 does. The folder keeps the settings in
+    dev.env, for other commands. Ctrl-C stops both servers.
+    """
+    began = time.monotonic()
+    if api_key is not None and not _API_KEY.fullmatch(api_key):
+        raise Misuse("--api-key takes a key as 'gateway key new' makes them: gwk_<8 characters>_<16 or more>")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    bound = listen(HOST, port)
+    port = bound.getsockname()[1]
+    # Half of the start is imports, and the other half is waiting for MiniStack.
+    Thread(target=__import__, args=("gateway.app",), daemon=True).start()
+    try:
+        store = _start_store(data_dir, port, _store_port(port) if s3_port is None else s3_port)
+    except StartError as error:
+        raise Failure(str(error)) from None
+    try:
+        _run(bound, store, data_dir, _secrets(data_dir, api_key), began)
+    except KeyboardInterrupt:
+        say()
+    finally:
+        store.stop()
+
+
+def _store_port(port: int) -> int:
+    return port + 1 if port < 65_535 else port - 1  # noqa: PLR2004 - the last port
+
+
+def _origins(port: int) -> list[str]:
+    return [f"http://{HOST}:{port}", f"http://localhost:{port}"]
+
+
+def _start_store(data_dir: Path, port: int, s3_port: int) -> "Server":
+    from gateway.cli import ministack  # noqa: PLC0415 - boto3 is not for --help to wait
+
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (data_dir / "ministack-venv").exists():
+        say(f"Installing the S3 server into {data_dir}, once ...")
+    _wait_until_free(s3_port)
+    return ministack.start(data_dir, origins=_origins(port), port=s3_port)
+
+
+def _wait_until_free(port: int) -> None:
+    """Give a predecessor that was killed a moment to save its state; who else holds the port is MiniStack's to tell."""
+    deadline = time.monotonic() + FREE_WITHIN
+    while time.monotonic() < deadline:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return
+        time.sleep(POLL)
+
+
+def _secrets(data_dir: Path, api_key: str | None) -> DevSecrets:
+    from gateway.http.auth import KEY_BYTES, new_api_key  # noqa: PLC0415 - see dev
+
+    kept = kept_secrets(data_dir, new_api_key(secrets.token_bytes(KEY_BYTES)).text)
+    return kept if api_key is None else DevSecrets(kept.secret_key, kept.app_secret, api_key)
+
+
+def _settings(store: "Server", made: DevSecrets, port: int) -> dict[str, Any]:
+    from gateway.content.media_types import MEDIA_TYPES  # noqa: PLC0415 - see dev
+
+    key = {
+        "id": made.api_key[4:12],
+        "sha256": hashlib.sha256(made.api_key.encode()).hexdigest(),
+        "actions": ["upload", "link", "read", "delete"],
+        "policies": ["default"],
+        "on_behalf_of": True,
+    }
+    policy = {"content_types": sorted(MEDIA_TYPES), "min_size": 0, "max_size": "5 GiB"}
+    return {
+        "secret_keys": [made.secret_key],
+        "tenants": {"default": {"app_secrets": [made.app_secret], "api_keys": [key], "policies": {"default": policy}}},
+        "bucket": store.bucket,
+        "region": store.region,
+        "storage_endpoint": store.endpoint,
+        "allowed_origins": _origins(port),
+        "docs": True,
+    }
+
+
+def _variables(url: str, api_key: str, settings: Mapping[str, object], store: "Server") -> dict[str, str]:
+    return {
+        "GATEWAY_URL": url,
+        "GATEWAY_API_KEY": api_key,
+        **as_variables(settings),
+        "AWS_ENDPOINT_URL": store.endpoint,
+        "AWS_DEFAULT_REGION": store.region,
+        "AWS_ACCESS_KEY_ID": store.gateway.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": store.gateway.secret_access_key,
+        "DEV_S3_ADMIN_ACCESS_KEY_ID": store.admin.access_key_id,
+        "DEV_S3_ADMIN_SECRET_ACCESS_KEY": store.admin.secret_access_key,
+    }
+
+
+def _run(bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets, began: float) -> None:
+    from gateway import logs  # noqa: PLC0415 - see dev
+    from gateway.app import create_app  # noqa: PLC0415 - as above
+    from gateway.apps import make_pass  # noqa: PLC0415 - as above
+    from gateway.s3.sigv4 import Credentials  # noqa: PLC0415 - as above
+    from gateway.settings import load  # noqa: PLC0415 - as above
+
+    port = bound.getsockname()[1]
+    url = f"http://{HOST}:{port}"
+    settings = _settings(store, made, port)
+    logs.configure("warning")
+    app = create_app(
+        load(**settings),
+        credentials=Credentials(store.gateway.access_key_id, store.gateway.secret_access_key),
+        log=_say_request,
+    )
+    write_private(data_dir / "dev.env", env_file(_variables(url, made.api_key, settings, store)))
+    announcement = Announcement(
+        url,
+        make_pass([made.app_secret], "demo", expires_in=PASS_EXPIRES_IN),
+        made.api_key,
+        f"{store.endpoint}, bucket {store.bucket}",
+        data_dir / "dev.env",
+    )
+    _serve(app, bound, lambda: announcement.say(time.monotonic() - began))
+
+
+def _serve(app: Any, bound: socket.socket, when_up: Callable[[], None]) -> None:  # noqa: ANN401 - an ASGI application
+    from uvicorn import Server  # noqa: PLC0415 - see dev
+
+    from gateway.http.serving import run_config  # noqa: PLC0415 - as above
+
+    class Announced(Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            when_up()
+
+    Announced(run_config(app)).run([bound])
+
+
+def _say_request(line: Mapping[str, object]) -> None:
+    """Print a request as it was answered; the path comes without tokens, and printable."""
+    say(
+        dim(f"{time.strftime('%H:%M:%S')}  {line['status']}  {line['method']} {line['path']}  {line['ms']} ms"),
+        to_stderr=True,
+    )
+    if isinstance(bug := line.get("exc_info"), BaseException):
+        sys.excepthook(type(bug), bug, bug.__traceback__)

@@ -1,0 +1,82 @@
+"""`gateway serve`: the gateway in production, by uvicorn with uvloop and httptools, in one process or several."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+
+from gateway.cli.listening import listen, listen_unix
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from gateway.settings import Settings
+
+IMPORT_STRING = "gateway.cli.serve:application"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that serve, each on one core.", min=1, max=256)] = 1,
+    uds: Annotated[
+        Path | None, typer.Option(help="Listen on this socket file, instead of host and port.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Serve the gateway, in production behind a proxy or load balancer.
+
+    Settings come from GATEWAY_* variables, .env and gateway.toml; the store's credentials are found by boto3. Logs are
+    JSON lines on standard error. SIGTERM and Ctrl-C end it as soon as what is under way is answered, within 20 s.
+    """
+    from uvicorn import Server  # noqa: PLC0415 - the second that these imports take is not for --help to wait
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
+
+    from gateway.http.serving import run_config  # noqa: PLC0415 - as above
+    from gateway.settings import load  # noqa: PLC0415 - as above
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
+    settings = load()
+    app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
+    _warn(settings)
+    bound = listen(host, port) if uds is None else listen_unix(uds)
+    name = bound.getsockname()
+    structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
+    try:
+        if workers == 1:
+            Server(run_config(app)).run([bound])
+        else:
+            config = run_config(IMPORT_STRING, factory=True, workers=workers)
+            Multiprocess(config, [bound]).run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if uds is not None:
+            uds.unlink(missing_ok=True)
+
+
+def application() -> "FastAPI":
+    """Return the gateway as the settings want it: what each of several workers runs."""
+    from gateway.settings import load  # noqa: PLC0415 - see serve
+
+    return _application(load())
+
+
+def _application(settings: "Settings") -> "FastAPI":
+    from gateway import logs  # noqa: PLC0415 - see serve
+    from gateway.app import create_app  # noqa: PLC0415 - as above
+
+    logs.configure(settings.log_level)
+    return create_app(settings)
+
+
+def _warn(settings: "Settings") -> None:
+    """Tell at the start what will be refused later: design section 7, `insecure-storage`."""
+    https = (settings.public_url or "").startswith("https:")
+    if https and settings.public_endpoint().scheme == "http":
+        structlog.get_logger().warning(
+            "uploads and links will be refused: GATEWAY_PUBLIC_URL is https, and the public storage endpoint is http, "
+            "which a browser would block: give GATEWAY_PUBLIC_STORAGE_ENDPOINT an https address"
+        )
