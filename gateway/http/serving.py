@@ -16,6 +16,7 @@ from gateway.http.headers import defaults, dress
 from gateway.http.problems import problem
 
 MAX_IDLE_BYTES = 65_536  # bytes that may come without completing a head, a piece of body or a request
+MAX_PIPELINED = 32  # requests waiting on one connection; uvicorn would read on while it answers one by one
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a head, to its end
 _LINGER_SECONDS = 2.0  # how long a refused client may go on sending
 KEEP_ALIVE_SECONDS = 75  # longer than the 60 s of an ALB and of nginx's upstream keep-alive, so that they close first
@@ -74,6 +75,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._progress += 1
         if not self.url.startswith(b"/"):  # absolute-form names a host beside the Host header; ASGI would hide it
             raise ValueError("the request target is not a path")
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests are waiting")
         super().on_headers_complete()
         self.scope["headers"] = list(self.headers)  # trailers are added to the other list (RFC 9110 section 6.5.1)
 

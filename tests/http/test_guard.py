@@ -320,6 +320,54 @@ def test_what_follows_a_whole_request_does_not_take_its_answer_away(address: Add
     assert (reply.status, reply.body, reply.one("connection")) == (200, b"3", "close")
 
 
+@pytest.mark.threat(41)
+def test_a_flood_of_pipelined_requests_is_answered_in_part_and_ends(address: Address) -> None:
+    request = b"GET /v1/origin HTTP/1.1\r\nHost: gw.example\r\n\r\n"
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(request * 300)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert received.count(b"HTTP/1.1 200 OK") == serving.MAX_PIPELINED + 1
+    assert received.count(b"connection: close") == 1
+
+
+@pytest.mark.threat(22, 43)
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        (b"http://evil.example/", []),
+        (b"*", []),
+        (b"/", [(b"content-length", b"+5")]),
+        (b"/", [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")]),
+        (b"/", [(b"transfer-encoding", b"gzip, chunked")]),
+    ],
+)
+async def test_what_another_server_would_let_through_is_refused(
+    target: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send_message(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/",
+        "raw_path": target,
+        "query_string": b"",
+        "client": None,
+        "server": None,
+        "headers": [(b"host", b"gw.example"), *headers],
+    }
+    await guarded(throw_away_app(), lambda _: None)(scope, receive, send_message)
+    assert sent[0]["status"] == 400
+
+
 @pytest.mark.threat(43)
 def test_bare_line_feeds_are_refused(address: Address) -> None:
     assert send(address, b"GET /v1/origin HTTP/1.1\nHost: gw.example\n\n").problem()["code"] == "bad-request"
@@ -503,9 +551,12 @@ async def test_the_lifespan_passes_through() -> None:
 def test_a_body_that_does_not_come_is_given_up(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
     monkeypatch.setattr(guard, "_LINGER_SECONDS", 0.1)
-    reply = post(address, "Content-Length: 10", body=b"abc")
-    assert (reply.status, code(reply)) == (408, "request-timeout")
-    assert reply.one("connection") == "close"
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(b"POST /v1/size HTTP/1.1\r\nHost: gw.example\r\nContent-Length: 10\r\n\r\nabc")
+        reply = read_reply(connection)
+        assert (reply.status, code(reply)) == (408, "request-timeout")
+        assert reply.one("connection") == "close"
+        assert connection.recv(1) == b""
 
 
 def test_a_head_that_does_not_come_is_given_up(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
