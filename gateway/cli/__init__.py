@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import dev, serve
+from gateway.cli import dev, key, link, pass_, serve
 from gateway.cli.output import HELP_MODE, Commands
 
 app = typer.Typer(
@@ -16,3 +16,6 @@ app = typer.Typer(
 )
 app.command("dev")(dev.dev)
 app.command("serve")(serve.serve)
+app.add_typer(key.app, name="key")
+app.command("pass")(pass_.make)
+app.command("link")(link.link)

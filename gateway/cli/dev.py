@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PASS_EXPIRES_IN = 86_400  # seconds
-FREE_WITHIN = 5.0  # seconds that an S3 server whose starter was killed may take to let go of its port
+FREE_WITHIN = 3.0  # seconds that an S3 server whose starter was killed may take to let go of its port
 _API_KEY = re.compile(r"gwk_[a-z0-9]{8}_[A-Za-z0-9_-]{16,200}")
 
 _UPLOAD = """\
