@@ -17,7 +17,7 @@ GRACE = 10.0  # seconds
 
 
 def main(command: list[str]) -> int:
-    """Run `command` until it ends or the line closes; answer its exit code."""
+    """Run `command` until it ends or the line closes; answer its exit code, or 128 and its signal."""
     # The main thread starts the command: PDEATHSIG follows the thread, and this one lives as long as the process.
     # The libc is loaded here, since little is safe between fork and exec.
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -32,7 +32,8 @@ def main(command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, preexec_fn=end_with_me)  # noqa: PLW1509, S603 - one thread, and the starter's own command
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     threading.Thread(target=_end_with_the_line, args=(child,), daemon=True).start()
-    return child.wait()
+    code = child.wait()
+    return code if code >= 0 else 128 - code
 
 
 def _end_with_the_line(child: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,141 @@
+"""The S3 server of `gateway dev`: it ends with its starter, however that ends, and nothing stored is lost."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from gateway.cli import ministack
+from gateway.cli.child import StartError
+from gateway.cli.ministack import Server
+from gateway.cli.provision import s3_client
+from gateway.s3 import documents
+from tests.servers.ministack import VENV
+from tests.servers.nginx import free_port
+
+ORIGINS = ["http://127.0.0.1:8000"]
+STARTER = """
+import sys
+from pathlib import Path
+from gateway.cli import ministack
+server = ministack.start(Path(sys.argv[1]), origins=["http://127.0.0.1:8000"], venv=Path(sys.argv[2]))
+s3 = ministack.s3_client(server.endpoint, server.region, server.gateway)
+s3.put_object(Bucket=server.bucket, Key="objects/t/p/a.txt", Body=b"kept")
+print(server.child.process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def started(folder: Path, port: int = 0) -> Iterator[Server]:
+    server = ministack.start(folder, origins=ORIGINS, port=port, venv=VENV)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def read(server: Server) -> bytes:
+    s3 = s3_client(server.endpoint, server.region, server.gateway)
+    return s3.get_object(Bucket=server.bucket, Key="objects/t/p/a.txt")["Body"].read()
+
+
+def session_of(leader: int) -> set[int]:
+    """Return the processes of a session that still run."""
+    running = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                running.add(int(process.name))
+    return running
+
+
+def wait_until_gone(leader: int) -> None:
+    deadline = time.monotonic() + 15
+    while session_of(leader):
+        assert time.monotonic() < deadline, "the server outlived its starter"
+        time.sleep(0.05)
+
+
+@contextmanager
+def starter(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Give a process that started a server and stored an object, and the leader of the server's session."""
+    command = [sys.executable, "-c", STARTER, str(folder), str(VENV)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_nothing_outlives_a_starter_that_is_killed_and_nothing_stored_is_lost(tmp_path: Path) -> None:
+    with starter(tmp_path) as (process, leader):
+        assert len(session_of(leader)) == 2
+        process.kill()
+        process.wait()
+        with started(tmp_path) as server:  # at once, while its predecessor may still be saving
+            assert read(server) == b"kept"
+            cors = s3_client(server.endpoint, server.region, server.admin).get_bucket_cors(Bucket=server.bucket)
+            assert cors["CORSRules"] == documents.cors(ORIGINS)["CORSRules"]
+    wait_until_gone(leader)
+
+
+def test_objects_outlive_a_server_that_is_killed(tmp_path: Path) -> None:
+    with starter(tmp_path) as (_, leader):
+        for process in session_of(leader):
+            os.kill(process, signal.SIGKILL)
+        wait_until_gone(leader)
+        with started(tmp_path) as server:
+            assert read(server) == b"kept"
+
+
+def test_a_killed_lifeline_takes_the_server_with_it(tmp_path: Path) -> None:
+    with starter(tmp_path) as (_, leader):
+        os.kill(leader, signal.SIGKILL)
+        wait_until_gone(leader)
+
+
+def test_each_start_revokes_the_access_key_of_the_last(tmp_path: Path) -> None:
+    with started(tmp_path) as first:
+        pass
+    with started(tmp_path) as second:
+        assert second.gateway != first.gateway
+        assert second.admin == first.admin
+        old = s3_client(second.endpoint, second.region, first.gateway)
+        with pytest.raises(ClientError) as refused:
+            old.list_objects_v2(Bucket=second.bucket)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_only_the_owner_can_read_the_root_key(tmp_path: Path) -> None:
+    with started(tmp_path) as server:
+        path = tmp_path / "ministack-root.json"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert json.loads(path.read_text("ascii"))["access_key_id"] == server.admin.access_key_id
+        assert server.admin.secret_access_key not in repr(server)
+        assert server.gateway.secret_access_key not in repr(server)
+
+
+def test_it_listens_on_the_port_that_it_is_given(tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path, port) as server:
+        assert server.endpoint == f"http://127.0.0.1:{port}"
+        with pytest.raises(StartError, match=f"^port {port} is not free: choose another with --s3-port$"):
+            ministack.start(tmp_path / "other", origins=ORIGINS, port=port, venv=VENV)
+
+
+def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ministack, "FREE_WITHIN", 0.2)  # the clock of this test
+    with started(tmp_path), pytest.raises(StartError, match="another server uses"):
+        ministack.start(tmp_path, origins=ORIGINS, venv=VENV)
