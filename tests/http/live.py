@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from gateway.http.serving import run_config
 
-Address = tuple[str, int]
+Address = tuple[str, int]  # of a TCP socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Reply:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[Address]:
-    """Serve `app` from a thread until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def serving(app: ASGIApp, listener: socket.socket | None = None) -> Iterator[Address]:
+    """Serve `app` from a thread until the block ends, on a free port unless `listener` is given."""
+    listener = listener or socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(run_config(app, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

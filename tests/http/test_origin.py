@@ -1,6 +1,8 @@
 """The origin of a request: what is believed, of whom, and what is refused."""
 
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import Code, Refusal
 from gateway.http.forwarded import parse_forwarded
 from gateway.http.origin import FORWARDED_HEADERS, Origin, Origins
-from tests.http.live import Address, get, send, serving
+from tests.http.live import Address, get, read_reply, send, serving
 
 PROXY = "10.1.2.3"
 STRANGER = "203.0.113.9"
@@ -387,6 +389,25 @@ def echo() -> Iterator[Address]:
 def test_a_real_request_tells_its_origin(echo: Address) -> None:
     assert get(echo, "/", "X-Forwarded-Proto: https").body == b"https://gw.example"
     assert get(echo, "//evil.example/x").body == b"http://gw.example"
+
+
+@pytest.mark.threat(21)
+@pytest.mark.parametrize(("trusted", "scheme"), [("unix", "https"), ("127.0.0.1", "http")])
+def test_a_real_proxy_on_a_unix_socket_is_believed_when_it_is_trusted(
+    tmp_path: Path, trusted: str, scheme: str
+) -> None:
+    async def app(scope: Scope, receive: Receive, send_message: Send) -> None:
+        await Response(origins(trusted=(trusted,)).of(scope).url)(scope, receive, send_message)
+
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
+        listener.bind(path)
+        listener.listen()
+        with serving(app, listener):
+            connection.settimeout(10)
+            connection.connect(path)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: gw.example\r\nX-Forwarded-Proto: https\r\n\r\n")
+            assert read_reply(connection).body.decode() == f"{scheme}://gw.example"
 
 
 @pytest.mark.threat(22)
