@@ -134,6 +134,8 @@ class Signer:
     def canonical_query(self, query: Iterable[tuple[str, str]], names: str, expires_in: int) -> str:
         """Encode and sort by name, then by value: CanonicalQueryString, and what the URL says as well."""
         authentication = f"{self._query_start}{expires_in}{self._query_end}{encode(names)}"
+        if not query:
+            return authentication
         pairs = sorted([(encode(name), encode(value)) for name, value in query])
         if pairs and pairs[0][0] < "X-Amz-SignedHeaders":  # which few names do: ours have to move between them
             pairs = sorted([*pairs, *(_pair(parameter) for parameter in authentication.split("&"))])
