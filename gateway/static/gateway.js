@@ -19,7 +19,7 @@
 
 const TICKETS = 2; // the first, and a fresh one when that expired
 const PUT_ATTEMPTS = 4; // per ticket
-const ASK_ATTEMPTS = 4; // per call to the gateway
+const ASK_ATTEMPTS = 5; // per call to the gateway
 const BACK_OFF_MS = 500; // doubles with each attempt
 const LONGEST_WAIT_MS = 60_000; // however long a Retry-After is
 const PROOF_PATIENCE_MS = 600_000; // scanning and promoting
@@ -27,7 +27,12 @@ const HASH_LIMIT_BYTES = 256 * 2 ** 20; // WebCrypto takes the whole file in mem
 
 /** Media types by extension where browsers disagree (Windows calls a .csv application/vnd.ms-excel) or know none. */
 const TYPES = {
-  csv: "text/csv", json: "application/json", log: "text/plain", pdf: "application/pdf", txt: "text/plain", webp: "image/webp",
+  csv: "text/csv",
+  json: "application/json",
+  log: "text/plain",
+  pdf: "application/pdf",
+  txt: "text/plain",
+  webp: "image/webp",
 };
 
 /** What the bucket's own error codes mean for the person who uploads. */
@@ -37,7 +42,7 @@ const STORAGE_SENTENCES = {
   EntityTooLarge: "The file is larger than the storage takes in one piece.",
   InvalidAccessKeyId: "The storage no longer knows the credentials that signed this upload.",
   NoSuchBucket: "The storage for uploads does not exist.",
-  SignatureDoesNotMatch: "What was sent is not what was granted: the file changed, or something on the way altered the request.",
+  SignatureDoesNotMatch: "What was sent is not what was granted: the file or the request changed on the way.",
   XAmzContentChecksumMismatch: "The file changed while it was being sent. Choose it again.",
 };
 
@@ -48,7 +53,7 @@ const STORAGE_SENTENCES = {
  * - `aborted`: `signal` was triggered; `cause` is its reason
  * - `network`: the gateway cannot be reached, or this page's origin is not in its allowed origins
  * - `storage-refused`: the bucket refused the bytes; `storageCode` is its own code
- * - `storage-unreachable`: the bucket took no bytes after several attempts
+ * - `storage-unreachable`: the bucket took no bytes in several attempts, or its CORS does not know this page's origin
  * - `ticket-expired`: the ticket, and a fresh one after it, expired before the bytes arrived
  * - `still-working`: the gateway has not finished its proof in ten minutes
  * - `file-unreadable`: the browser can no longer read the file, or it is a folder
@@ -89,8 +94,10 @@ export class GatewayError extends Error {
  * @typedef {object} UploadOptions
  * @property {string} [policy]                    "default" if absent
  * @property {Record<string, string>} [metadata]  at most 10 pairs and 512 bytes
- * @property {boolean} [checksum]                 let the bucket verify a SHA-256; done anyway where the policy asks for it
+ * @property {boolean} [checksum]                 let the bucket verify a SHA-256, as some policies demand anyway
  * @property {(progress: Progress) => void} [onProgress]
+ *
+ * @typedef {{name: string, content_types: string[], extensions: string[], max_size: number, checksum: string}} Policy
  *
  * @typedef {object} Stored  the gateway's Status
  * @property {"stored"} status
@@ -122,7 +129,8 @@ export async function upload(file, options) {
     throw new GatewayError("ticket-expired", "The upload did not arrive in the time it was given. Try again.");
   } catch (error) {
     if (ticket) dismiss(ticket);
-    throw signal?.aborted ? new GatewayError("aborted", "The upload was cancelled.", { cause: signal.reason }) : error;
+    if (signal?.aborted) throw new GatewayError("aborted", "The upload was cancelled.", { cause: signal.reason });
+    throw error;
   }
 }
 
@@ -130,7 +138,7 @@ export async function upload(file, options) {
  * The policies that this caller may use.
  *
  * @param {Connection} connection
- * @returns {Promise<{name: string, content_types: string[], extensions: string[], max_size: number, checksum: string}[]>}
+ * @returns {Promise<Policy[]>}
  * @throws {GatewayError}
  */
 export async function policies(connection) {
@@ -165,7 +173,7 @@ async function askForTicket(file, options, report) {
     await hash();
     ticket = await post();
   }
-  if (!ticket.upload) throw new GatewayError("multipart-unsupported", "This file is too large to be sent in one piece.");
+  if (!ticket.upload) throw new GatewayError("multipart-unsupported", "The file is too large to be sent in one piece.");
   // Only the difference of two times of the server is used, so a wrong clock here does no harm.
   const lifetime = Date.parse(ticket.upload.expires_at) - Date.parse(ticket.server_time);
   return { ...ticket, deadline: Date.now() + lifetime };
@@ -185,7 +193,9 @@ async function spend(ticket, file, report, signal) {
     if (status.status === "stored") return status;
     if (["uploaded", "scanning", "promoting"].includes(status.status)) return complete(ticket, file, report, signal);
     if (status.status !== "waiting") throw refusedByProof(status);
-    if (attempt === PUT_ATTEMPTS) throw new GatewayError("storage-unreachable", "The storage cannot be reached. Try again.");
+    if (attempt === PUT_ATTEMPTS) {
+      throw new GatewayError("storage-unreachable", "The storage cannot be reached. Try again.");
+    }
     await pause(backOff(attempt), signal);
   }
   return null;
@@ -247,7 +257,7 @@ async function ask(method, url, { authorization, body, signal } = {}) {
       const response = await fetch(url, init);
       if (response.ok) return await response.json();
       refusal = await refusedByGateway(response);
-      if (![429, 502, 503, 504].includes(response.status) || refusal.code === "insecure-storage") throw refusal;
+      if (![408, 429, 502, 503, 504].includes(response.status) || refusal.code === "insecure-storage") throw refusal;
       wait = 1000 * Number(response.headers.get("retry-after")) || wait;
     } catch (error) {
       if (signal?.aborted || error === refusal) throw error;
@@ -260,7 +270,8 @@ async function ask(method, url, { authorization, body, signal } = {}) {
 
 async function refusedByGateway(response) {
   const problem = await response.json().catch(() => ({}));
-  return fromProblem({ code: "unexpected", detail: `The gateway answered ${response.status}.`, status: response.status, ...problem });
+  const { status } = response;
+  return fromProblem({ code: "unexpected", detail: `The gateway answered ${status}.`, status, ...problem });
 }
 
 function refusedByProof({ status, problem }) {
@@ -278,10 +289,12 @@ function refusedByStorage({ status, code }) {
 
 async function sha256(file) {
   if (file.size > HASH_LIMIT_BYTES) {
-    throw new GatewayError("checksum-unavailable", "This upload needs a checksum, and files over 256 MiB cannot be hashed in a browser.");
+    const detail = "This upload needs a checksum, and files over 256 MiB cannot be hashed in a browser.";
+    throw new GatewayError("checksum-unavailable", detail);
   }
   if (!globalThis.crypto?.subtle) {
-    throw new GatewayError("checksum-unavailable", "This upload needs a checksum, which browsers compute only on https pages.");
+    const detail = "This upload needs a checksum, which browsers compute only on https pages.";
+    throw new GatewayError("checksum-unavailable", detail);
   }
   await checkReadable(file);
   const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
@@ -293,7 +306,7 @@ async function checkReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch (cause) {
-    throw new GatewayError("file-unreadable", "The file cannot be read any more, or is a folder. Choose it again.", { cause });
+    throw new GatewayError("file-unreadable", "The file cannot be read, or is a folder. Choose it again.", { cause });
   }
 }
 

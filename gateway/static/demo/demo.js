@@ -4,6 +4,15 @@ import { messages } from "./messages.js";
 
 const PARALLEL = 3; // uploads at a time; the others wait in line
 
+const NO_PASS = `This page needs a pass. Open it by the address that “gateway dev” printed:
+  the pass is in its last part, and reloading the page forgets it.`;
+
+const PHASES = {
+  asking: "Asking for a ticket",
+  hashing: "Computing the checksum",
+  completing: "Checking what arrived",
+};
+
 const $ = (id) => document.getElementById(id);
 const gateway = new URL("../..", document.baseURI).href; // this page is /static/demo/ of its gateway
 const waiting = [];
@@ -16,7 +25,7 @@ let policy = null;
 
 async function begin() {
   const fragment = new URLSearchParams(location.hash.slice(1));
-  if (!fragment.has("pass")) return pass || notice("This page needs a pass. Open it by the address that “gateway dev” printed: the pass is in its last part, and reloading the page forgets it.");
+  if (!fragment.has("pass")) return pass || notice(NO_PASS);
   pass = fragment.get("pass");
   history.replaceState(null, "", location.pathname + location.search);
   try {
@@ -41,13 +50,15 @@ function notice(text) {
 
 function limits() {
   const subtypes = policy.content_types.map((type) => type.split("/")[1]);
-  const kinds = subtypes.filter((each) => each.length < 6).map((each) => (each === "plain" ? "text" : each.toUpperCase()));
+  const short = subtypes.filter((each) => each.length < 6);
+  const kinds = short.map((each) => (each === "plain" ? "text" : each.toUpperCase()));
   return `${new Intl.ListFormat("en", { type: "disjunction" }).format(kinds)}, up to ${bytes(policy.max_size)} each`;
 }
 
 /** What the policy will object to, said before anything is sent; the gateway alone decides. */
 function objection(file) {
-  if (file.size > policy.max_size) return `This file has ${bytes(file.size)}, and up to ${bytes(policy.max_size)} are taken here.`;
+  const [size, limit] = [file.size, policy.max_size].map(bytes);
+  if (file.size > policy.max_size) return `This file has ${size}, and up to ${limit} are taken here.`;
   const name = file.name.toLowerCase();
   if (!policy.extensions.some((each) => name.endsWith(dotted(each)))) return messages["type-not-allowed"];
   return null;
@@ -112,9 +123,8 @@ async function next() {
 
 function advance(card, { phase, loaded, total }) {
   const share = total ? loaded / total : 1;
-  const words = { asking: "Asking for a ticket", hashing: "Computing the checksum", completing: "Checking what arrived" };
   card.progress.value = share;
-  update(card, "running", words[phase] ?? `${Math.floor(100 * share)} % of ${bytes(total)}`);
+  update(card, "running", PHASES[phase] ?? `${Math.floor(100 * share)} % of ${bytes(total)}`);
 }
 
 function stored(card, { object, link }) {
@@ -175,7 +185,7 @@ function summarise() {
   const all = [...cards];
   const count = (...outcomes) => all.filter((card) => outcomes.includes(card.outcome)).length;
   const parts = [[count("stored"), "stored"], [count("waiting", "running"), "to go"], [count("refused"), "not stored"]];
-  $("summary").textContent = parts.filter(([number]) => number).map(([number, word]) => `${number} ${word}`).join(" · ");
+  $("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(" · ");
   $("uploads").hidden = !all.length;
   $("empty").hidden = Boolean(all.length);
   $("clear").hidden = all.length === count("waiting", "running");
@@ -184,6 +194,7 @@ function summarise() {
 function clear() {
   for (const card of cards) {
     if (["waiting", "running"].includes(card.outcome)) continue;
+    URL.revokeObjectURL(card.preview.src);
     card.item.remove();
     cards.delete(card);
   }
@@ -233,4 +244,5 @@ document.ondrop = (event) => {
 };
 document.onpaste = (event) => take(event.clipboardData.files);
 window.onhashchange = begin;
+window.onbeforeunload = (event) => running && event.preventDefault();
 begin();
