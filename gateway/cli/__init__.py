@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import dev, key, link, pass_, serve
+from gateway.cli import dev, explain, key, link, pass_, serve
 from gateway.cli.output import HELP_MODE, Commands
 
 app = typer.Typer(
@@ -19,3 +19,4 @@ app.command("serve")(serve.serve)
 app.add_typer(key.app, name="key")
 app.command("pass")(pass_.make)
 app.command("link")(link.link)
+app.command("explain")(explain.explain)

@@ -1,0 +1,62 @@
+"""`gateway explain URL`: what a presigned URL or a token says, when it dies, and what is wrong with it."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.output import Misuse, bold, dim, say, say_json, say_pairs, warning
+
+if TYPE_CHECKING:
+    from gateway.cli.explaining import Explanation, Known
+
+
+def explain(
+    url: Annotated[str, typer.Argument(help="A presigned URL, a link, or a token; in quotes, because of its '&'.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Explain a presigned URL (of any maker) or one of the gateway's links, tickets and passes, offline.
+
+    Tells what is signed, when it dies, and what is wrong with it; no signature is shown. Where the settings are at
+    hand, its host and its seal are compared with them. The exit code is 0 whatever is wrong with the URL.
+    """
+    from gateway.cli import explaining  # noqa: PLC0415 - not for --help to wait
+
+    try:
+        explained = explaining.explain(url, int(time.time()), _known())
+    except ValueError as error:
+        raise Misuse(str(error)) from None
+    if as_json:
+        say_json({"kind": explained.kind, "facts": dict(explained.facts), "problems": list(explained.problems)})
+    else:
+        _say(explained)
+
+
+def _say(explained: "Explanation") -> None:
+    say(bold(explained.kind))
+    say()
+    say_pairs(explained.facts.items(), indent="  ")
+    say()
+    for problem in explained.problems:
+        say(f"  {warning('!')} {problem}")
+    if not explained.problems:
+        say("  Nothing wrong is to be seen.")
+
+
+def _known() -> "Known | None":
+    """Return what the settings tell; None, told on standard error, where there are none, or unusable ones."""
+    from gateway.cli.explaining.explanation import Known, TenantKnown  # noqa: PLC0415 - see explain
+    from gateway.setting_values import reveal  # noqa: PLC0415 - as above
+    from gateway.settings import SettingsError, load  # noqa: PLC0415 - as above
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        say(dim(f"Not compared with settings: {error}"), to_stderr=True)
+        return None
+    tenants = {
+        name: TenantKnown(reveal(table.app_secrets), table.link_epoch, table.unlimited_links)
+        for name, table in settings.tenants.items()
+    }
+    return Known(settings.public_endpoint(), reveal(settings.secret_keys), tenants)
