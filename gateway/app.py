@@ -15,6 +15,7 @@ from gateway.http import problems
 from gateway.http.auth import Authenticator
 from gateway.http.calls import Gateway
 from gateway.http.guard import Guard
+from gateway.http.lane import Lane
 from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
 from gateway.s3.bucket import Bucket
@@ -67,7 +68,7 @@ def create_app(
     app.state.gateway = gateway
     problems.install(app)
     for router in (uploads.router, links.router, objects.router, health.router):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     app.router.routes.extend(
         site.routes(
             settings.static_dir or HERE / "static", settings.root_dir or HERE / "root", gateway.bucket.endpoint.origin
@@ -79,6 +80,7 @@ def create_app(
         forwarded_headers=settings.forwarded_headers,
         allowed_hosts=settings.allowed_hosts,
     )
+    app.add_middleware(Lane, routes=app.routes, paths=["/v1/uploads", "/v1/links", "/healthz"])
     app.add_middleware(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log)
     return app
 

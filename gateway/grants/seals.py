@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from itsdangerous import BadData, Signer
+from itsdangerous.signer import HMACAlgorithm
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from gateway.errors import Code, Refusal
@@ -25,6 +26,13 @@ _FORM = re.compile(r"(?:[a-z0-9-]{1,63}\.)?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEI
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
+class _OneShotHmac(HMACAlgorithm):
+    """HMAC-SHA256 in one call, which is a third of what an `hmac.new` object costs; the bytes are the same."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
+
+
 class Seal:
     """Seals and opens text for one purpose. Secrets come oldest first; the newest seals, all of them open."""
 
@@ -33,7 +41,7 @@ class Seal:
     def __init__(self, purpose: str, secrets: Iterable[bytes], tenant: str | None = None) -> None:
         """Derive the keys once; itsdangerous would derive them alike (`key_derivation="hmac"`) on every call."""
         keys = [hmac.digest(secret, purpose.encode(), "sha256") for secret in secrets]
-        self._signer = Signer(keys, key_derivation="none", digest_method=hashlib.sha256)
+        self._signer = Signer(keys, key_derivation="none", algorithm=_OneShotHmac(hashlib.sha256))
         self._prefix = b"" if tenant is None else tenant.encode() + b"."
 
     def seal(self, payload: bytes) -> str:

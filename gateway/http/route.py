@@ -4,6 +4,7 @@ FastAPI's own handler spends more on dependencies and response models than a tic
 reads an endpoint's signature for the document only; what the endpoint is called with is decided here, once, at start.
 """
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, get_type_hints
 
@@ -11,15 +12,20 @@ from fastapi import Depends, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Code, Refusal
 from gateway.http.calls import AuthenticatedCall, Call
+from gateway.http.guard import BODY
 from gateway.http.problems import invalid
 from gateway.http.schemas import Request as Body
 
 JSON = "application/json"
+_JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|\"utf-8\")[ \t]*)?", re.IGNORECASE)
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, a JWT or a pass.")
 
@@ -39,20 +45,33 @@ Anyone = Annotated[Call, Depends(_open)]
 class GatewayRoute(APIRoute):
     """A route whose endpoint takes a call, then what its path, query and body say."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **described: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        """Take what FastAPI takes, for the document; run our own handler, without FastAPI's stacks around it."""
+        super().__init__(path, endpoint, **described)
+        handle = self.get_route_handler()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await handle(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = app
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Build the handler once."""
+        """Build the handler once. It raises refusals, which the application answers."""
         hints = get_type_hints(self.endpoint)
         endpoint, status = self.endpoint, self.status_code or 200
-        answer = None if self.response_model is None else TypeAdapter(self.response_model)
-        open_call = _authenticated if hints["call"] is AuthenticatedCall else _anyone
+        answer = None if self.response_model is None else TypeAdapter(self.response_model).dump_json
+        call_type = hints["call"]
         read_body = _reader(hints["wanted"]) if "wanted" in hints else None
         query = hints.get("query")
 
         async def handle(request: Request) -> Response:
-            call = await open_call(request)
-            arguments: dict[str, Any] = dict(request.path_params)
+            call = call_type(request, request.scope["app"].state.gateway)
+            if call_type is AuthenticatedCall:
+                await call.authenticate()
+            arguments: dict[str, Any] = dict(request.scope["path_params"])
             if read_body is not None:
-                arguments["wanted"] = read_body(request, await request.body())
+                arguments["wanted"] = read_body(request.scope)
             if query is not None:
                 arguments["query"] = _query(query, request)
             result = await endpoint(call, **arguments)
@@ -60,34 +79,39 @@ class GatewayRoute(APIRoute):
                 return result
             if answer is None:
                 return Response(status_code=status)
-            return Response(answer.dump_json(result, by_alias=True), call.status_code or status, media_type=JSON)
+            return Response(answer(result, by_alias=True), call.status_code or status, media_type=JSON)
 
         return handle
 
-
-async def _anyone(request: Request) -> Call:
-    return Call(request, request.app.state.gateway)
-
-
-async def _authenticated(request: Request) -> AuthenticatedCall:
-    call = AuthenticatedCall(request, request.app.state.gateway)
-    await call.authenticate()
-    return call
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or name in a 405 the methods of all routes of this path; Starlette names those of one."""
+        if scope["method"] not in self.methods:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(_methods(scope)))})
+        await super().handle(scope, receive, send)
 
 
-def _reader(model: type[Body]) -> Callable[[Request, bytes], Body]:
+def _methods(scope: Scope) -> set[str]:
+    routes = [route for route in scope["app"].routes if route.matches(scope)[0] is not Match.NONE]
+    return {method for route in routes for method in route.methods}
+
+
+def _reader(model: type[Body]) -> Callable[[Scope], Body]:
     validate = TypeAdapter(model).validate_json
 
-    def read(request: Request, body: bytes) -> Body:
-        media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-        if media_type.strip() != JSON or parameters.replace(" ", "").strip('"') not in {"", "charset=utf-8"}:
+    def read(scope: Scope) -> Body:
+        if not any(name == b"content-type" and _is_json(value) for name, value in scope["headers"]):
             raise Refusal(Code.UNSUPPORTED_MEDIA_TYPE)
         try:
-            return validate(body)
+            return validate(scope.get(BODY, b""))
         except ValidationError as error:
             raise invalid(error.errors(include_url=False, include_input=False)) from None
 
     return read
+
+
+def _is_json(content_type: bytes) -> bool:
+    """Tell JSON in UTF-8 from what a page of another site can send without asking (form, text) and other encodings."""
+    return content_type == b"application/json" or _JSON_TYPE.fullmatch(content_type) is not None
 
 
 def _query(model: type[BaseModel], request: Request) -> BaseModel:
