@@ -36,8 +36,8 @@ sys.stdin.read()
 
 
 @contextmanager
-def started(folder: Path, port: int = 0) -> Iterator[Server]:
-    server = ministack.start(folder, origins=ORIGINS, port=port, venv=VENV)
+def started(folder: Path, *, port: int = 0, bucket: str = "gateway-dev", region: str = "us-east-1") -> Iterator[Server]:
+    server = ministack.start(folder, origins=ORIGINS, port=port, bucket=bucket, region=region, venv=VENV)
     try:
         yield server
     finally:
@@ -129,10 +129,23 @@ def test_only_the_owner_can_read_the_root_key(tmp_path: Path) -> None:
 
 def test_it_listens_on_the_port_that_it_is_given(tmp_path: Path) -> None:
     port = free_port()
-    with started(tmp_path, port) as server:
+    with started(tmp_path, port=port) as server:
         assert server.endpoint == f"http://127.0.0.1:{port}"
         with pytest.raises(StartError, match=f"^port {port} is not free: choose another with --s3-port$"):
             ministack.start(tmp_path / "other", origins=ORIGINS, port=port, venv=VENV)
+
+
+def test_it_makes_the_bucket_in_the_region_that_it_is_given(tmp_path: Path) -> None:
+    with started(tmp_path, bucket="elsewhere", region="eu-west-3") as server:
+        s3 = s3_client(server.endpoint, "eu-west-3", server.gateway)
+        assert s3.head_bucket(Bucket="elsewhere")["BucketRegion"] == "eu-west-3"
+
+
+def test_a_start_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="InvalidBucketName"):
+        ministack.start(tmp_path, origins=ORIGINS, bucket="No_Bucket", venv=VENV)
+    with started(tmp_path):
+        pass
 
 
 def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
