@@ -1,35 +1,36 @@
-"""One file, end to end: ticket, direct upload, proof, receipt, link."""
+"""One file, end to end: ticket, direct upload, proof, receipt, link; and what is no ticket's business."""
 
-import base64
-import hashlib
 import re
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.apps import open_receipt
+from gateway.errors import Code
 from tests.gateways import APP_SECRET
-
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+from tests.http.routes.flow import (
+    PNG,
+    PNG_ETAG,
+    PNG_SHA256,
+    READER_KEY,
+    UPLOADER_KEY,
+    WISH,
+    assert_refused,
+    bearer,
+    complete,
+    issue,
+    put,
+    store,
 )
-PNG_SHA256 = base64.b64encode(hashlib.sha256(PNG).digest()).decode()
-WISH = {"filename": "dot.png", "content_type": "image/png", "size": len(PNG), "checksum_sha256": PNG_SHA256}
+
+NOT_AS_DOCUMENTED = Code.INVALID_REQUEST.sentence
 
 
-async def issue(client: httpx.AsyncClient, **wish: object) -> dict[str, Any]:
-    answer = await client.post("/v1/uploads", json={**WISH, **wish})
-    assert answer.status_code == 201, answer.text
-    ticket: dict[str, Any] = answer.json()
-    return ticket
-
-
-async def put(bucket: httpx.AsyncClient, ticket: dict[str, Any], body: bytes = PNG, **headers: str) -> httpx.Response:
-    upload = ticket["upload"]
-    return await bucket.request(
-        upload["method"], upload["url"], content=body, headers={**upload["headers"], **headers}
-    )
+def invalid(complaint: str) -> str:
+    return f"{NOT_AS_DOCUMENTED} ({complaint})"
 
 
 async def test_a_picture_goes_up_and_comes_back_through_its_link(
@@ -38,25 +39,27 @@ async def test_a_picture_goes_up_and_comes_back_through_its_link(
     ticket = await issue(client, metadata={"album": "holidays"}, on_behalf_of="alice")
     assert (await put(bucket, ticket)).status_code == 200
 
-    answer = await client.post(ticket["complete_url"], json={})
+    answer = await complete(client, ticket)
 
     assert answer.status_code == 200, answer.text
     status = answer.json()
-    assert status["object"] == {
-        "key": ticket["key"],
-        "size": len(PNG),
-        "content_type": "image/png",
-        "filename": "dot.png",
-        "checksum_sha256": PNG_SHA256,
-        "checksum_type": "full",
-        "etag": f'"{hashlib.md5(PNG, usedforsecurity=False).hexdigest()}"',
-        "principal": "alice",
-        "metadata": {"album": "holidays"},
-        "stored_at": status["object"]["stored_at"],
-    }
-    assert {name: status[name] for name in ("status", "parts", "problem", "retry_after")} == {
+    assert status == {
         "status": "stored",
         "parts": [],
+        "object": {
+            "key": ticket["key"],
+            "size": len(PNG),
+            "content_type": "image/png",
+            "filename": "dot.png",
+            "checksum_sha256": PNG_SHA256,
+            "checksum_type": "full",
+            "etag": PNG_ETAG,
+            "principal": "alice",
+            "metadata": {"album": "holidays"},
+            "stored_at": status["object"]["stored_at"],
+        },
+        "receipt": status["receipt"],
+        "link": status["link"],
         "problem": None,
         "retry_after": None,
     }
@@ -75,16 +78,16 @@ async def test_a_picture_goes_up_and_comes_back_through_its_link(
     assert download.headers["content-disposition"] == 'inline; filename="dot.png"'
 
 
-async def test_a_ticket_has_exactly_the_documented_shape(client: httpx.AsyncClient) -> None:
-    ticket = await issue(client)
+async def test_a_ticket_has_exactly_the_documented_shape(offline: httpx.AsyncClient) -> None:
+    ticket = await issue(offline)
     url = f"http://127.0.0.1/v1/uploads/{ticket['ticket']}"
     grant_token = ticket["upload"]["headers"]["x-amz-meta-grant"]
     assert ticket == {
         "ticket": ticket["ticket"],
         "key": ticket["key"],
         "upload_key": ticket["key"].replace("objects/", "incoming/"),
-        "expires_at": ticket["expires_at"],
-        "server_time": ticket["server_time"],
+        "expires_at": "2027-01-15T09:00:00Z",
+        "server_time": "2027-01-15T08:00:00Z",
         "upload": {
             "method": "PUT",
             "url": ticket["upload"]["url"],
@@ -95,7 +98,7 @@ async def test_a_ticket_has_exactly_the_documented_shape(client: httpx.AsyncClie
                 "x-amz-meta-grant": grant_token,
                 "x-amz-sdk-checksum-algorithm": "SHA256",
             },
-            "expires_at": ticket["upload"]["expires_at"],
+            "expires_at": "2027-01-15T08:15:00Z",
         },
         "multipart": None,
         "status_url": url,
@@ -103,3 +106,317 @@ async def test_a_ticket_has_exactly_the_documented_shape(client: httpx.AsyncClie
         "abort_url": url,
     }
     assert re.fullmatch(r"objects/default/default/[0-9a-f]{32}\.png", ticket["key"])
+    assert re.fullmatch(
+        rf"http://127\.0\.0\.1:9/gateway-test/{ticket['upload_key']}\?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        r"&X-Amz-Credential=AKIANOBODY0000000000%2F20270115%2Fus-east-1%2Fs3%2Faws4_request"
+        r"&X-Amz-Date=20270115T080000Z&X-Amz-Expires=900"
+        r"&X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match%3Bx-amz-checksum-sha256"
+        r"%3Bx-amz-meta-grant%3Bx-amz-sdk-checksum-algorithm&X-Amz-Signature=[0-9a-f]{64}",
+        ticket["upload"]["url"],
+    )
+
+
+async def test_without_a_checksum_none_is_signed(offline: httpx.AsyncClient) -> None:
+    ticket = await issue(offline, checksum_sha256=None)
+    assert set(ticket["upload"]["headers"]) == {"content-type", "if-none-match", "x-amz-meta-grant"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "detail"),
+    [
+        ({"policy": "nothing"}, Code.POLICY_UNKNOWN, None),
+        ({"policy": "hidden"}, Code.FORBIDDEN, "These credentials do not allow that policy."),
+        ({"content_type": "image/svg+xml"}, Code.TYPE_NOT_ALLOWED, None),
+        ({"content_type": "text/html"}, Code.TYPE_NOT_ALLOWED, None),
+        ({"content_type": ""}, Code.TYPE_NOT_ALLOWED, None),
+        ({"policy": "photos", "content_type": "text/plain", "filename": "a.txt"}, Code.TYPE_NOT_ALLOWED, None),
+        ({"filename": "dot.jpg"}, Code.EXTENSION_MISMATCH, None),
+        ({"filename": "dot.png.html"}, Code.EXTENSION_MISMATCH, None),
+        ({"filename": "x" * 256}, Code.INVALID_FILENAME, None),
+        ({"filename": "\u202e\u200b"}, Code.INVALID_FILENAME, None),
+        ({"policy": "proved", "checksum_sha256": None}, Code.CHECKSUM_REQUIRED, None),
+        ({"metadata": {str(number): "" for number in range(11)}}, Code.METADATA_TOO_LARGE, None),
+        ({"metadata": {"a": "x" * 512}}, Code.METADATA_TOO_LARGE, None),
+        ({"metadata": {"a": "\0" * 500}}, Code.METADATA_TOO_LARGE, None),  # six bytes each in JSON: over 2,000 in all
+        ({"metadata": {"a": 1}}, Code.INVALID_REQUEST, invalid("metadata: string_type")),
+        ({"on_behalf_of": ""}, Code.INVALID_REQUEST, "A principal is 1 to 128 bytes of printable text."),
+        ({"on_behalf_of": "a\nb"}, Code.INVALID_REQUEST, "A principal is 1 to 128 bytes of printable text."),
+        ({"on_behalf_of": "x" * 129}, Code.INVALID_REQUEST, "A principal is 1 to 128 bytes of printable text."),
+    ],
+)
+async def test_what_no_policy_allows_is_refused_with_its_code(
+    offline: httpx.AsyncClient, changes: dict[str, object], code: Code, detail: str | None
+) -> None:
+    assert_refused(await offline.post("/v1/uploads", json={**WISH, **changes}), code, detail)
+
+
+@pytest.mark.threat(10)
+@pytest.mark.parametrize(
+    ("size", "code", "detail"),
+    [
+        ("0", Code.INVALID_REQUEST, "This policy takes files of at least 1 bytes."),
+        ("1001", Code.TOO_LARGE, "This policy takes files of at most 1000 bytes."),
+        (str(2**63), Code.TOO_LARGE, "This policy takes files of at most 1000 bytes."),
+        ("1" + "0" * 400, Code.TOO_LARGE, "This policy takes files of at most 1000 bytes."),
+        ("-1", Code.INVALID_REQUEST, invalid("size: greater_than_equal")),
+        ("1.5", Code.INVALID_REQUEST, invalid("size: int_type")),
+        ("1.0", Code.INVALID_REQUEST, invalid("size: int_type")),
+        ("true", Code.INVALID_REQUEST, invalid("size: int_type")),
+        ('"1"', Code.INVALID_REQUEST, invalid("size: int_type")),
+        ("null", Code.INVALID_REQUEST, invalid("size: int_type")),
+    ],
+)
+async def test_a_size_that_lies_gets_no_ticket(
+    offline: httpx.AsyncClient, size: str, code: Code, detail: str | None
+) -> None:
+    body = f'{{"filename": "a.png", "content_type": "image/png", "policy": "photos", "size": {size}}}'
+    answer = await offline.post("/v1/uploads", content=body, headers={"content-type": "application/json"})
+    assert_refused(answer, code, detail)
+
+
+@pytest.mark.threat(11)
+@pytest.mark.parametrize(
+    "checksum",
+    [
+        "",
+        "x",
+        PNG_SHA256[:-1],
+        PNG_SHA256 + "=",
+        PNG_SHA256[:-2] + "f=",
+        "Zg==",
+        PNG_SHA256[:40],
+        "é" * 44,
+        " " + PNG_SHA256,
+    ],
+)
+async def test_a_checksum_is_the_one_spelling_of_32_bytes(offline: httpx.AsyncClient, checksum: str) -> None:
+    answer = await offline.post("/v1/uploads", json={**WISH, "checksum_sha256": checksum})
+    assert_refused(answer, Code.INVALID_REQUEST, "checksum_sha256 is the base64 of the 32 bytes of a SHA-256.")
+
+
+@pytest.mark.threat(5)
+@pytest.mark.parametrize(
+    "field",
+    ["key", "upload_key", "upload_id", "uploadId", "tenant", "bucket", "principal", "prefix", "expires_in", "acl"],
+)
+async def test_a_client_names_no_key_no_upload_and_no_tenant(offline: httpx.AsyncClient, field: str) -> None:
+    answer = await offline.post("/v1/uploads", json={**WISH, field: "objects/other/default/x.png"})
+    assert_refused(answer, Code.INVALID_REQUEST, invalid("body: extra_forbidden"))
+    ticket = await issue(offline)
+    for body in ({field: "x"}, {"parts": [{"part_number": 1, "etag": '"e"', field: "x"}]}):
+        answer = await offline.post(ticket["complete_url"], json=body)
+        assert answer.status_code == 422, field
+        assert answer.json()["detail"].endswith("extra_forbidden)")
+
+
+@pytest.mark.threat(5)
+@pytest.mark.parametrize("number", ["0", "-1", "10001", '"1e3"', "1.5", "true", "null"])
+async def test_a_part_number_is_one_to_ten_thousand(offline: httpx.AsyncClient, number: str) -> None:
+    ticket = await issue(offline)
+    body = f'{{"parts": [{{"part_number": {number}, "etag": "e"}}]}}'
+    answer = await offline.post(ticket["complete_url"], content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"{NOT_AS_DOCUMENTED} (parts[0].part_number: ")
+
+
+async def test_a_single_put_has_no_parts_to_complete(offline: httpx.AsyncClient) -> None:
+    answer = await offline.post((await issue(offline))["complete_url"], json={"parts": []})
+    assert_refused(answer, Code.INVALID_REQUEST, "This upload is a single PUT and has no parts.")
+
+
+@pytest.mark.threat(15, 16)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../x",
+        "a//b",
+        "/a",
+        ".",
+        "a\0b",
+        "a\nb",
+        "a\x7fb",
+        "%2e%2e%2f",
+        "\u202egnp",
+        "e\u0301",
+        "\uff0e\uff0e\uff0f",
+        "..\\..\\x",
+        "soap",
+        "x" * 1025,
+        "é" * 513,
+        "${filename}",
+        "$key",
+        "*",
+        "?versionId=1",
+        "#",
+        "objects/other/default/0123456789abcdef0123456789abcdef",
+    ],
+)
+async def test_no_filename_reaches_a_key(offline: httpx.AsyncClient, name: str) -> None:
+    answer = await offline.post("/v1/uploads", json={**WISH, "filename": f"{name}.png"})
+    if answer.status_code == 422:
+        assert_refused(answer, Code.INVALID_FILENAME)
+        return
+    ticket = answer.json()
+    assert re.fullmatch(r"objects/default/default/[0-9a-f]{32}\.png", ticket["key"])
+    assert ticket["upload"]["method"] == "PUT"  # and no form whose policy could say "starts-with"
+    assert ticket["upload"]["url"].partition("?")[0] == f"http://127.0.0.1:9/gateway-test/{ticket['upload_key']}"
+
+
+@pytest.mark.threat(1, 15)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+    metadata=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.just("x"), max_size=2),
+)
+async def test_nothing_that_a_client_says_reaches_a_key_but_the_extension_of_its_type(
+    offline: httpx.AsyncClient, text: str, metadata: dict[str, str]
+) -> None:
+    wish = {"filename": text, "content_type": "image/jpeg", "size": 1, "on_behalf_of": text[:20], "metadata": metadata}
+    answer = await offline.post("/v1/uploads", json=wish)
+    assert answer.status_code in {201, 422}
+    if answer.status_code == 201:
+        assert re.fullmatch(r"objects/default/default/[0-9a-f]{32}\.jpg", answer.json()["key"])
+
+
+async def test_an_uploader_speaks_for_nobody_else(offline: httpx.AsyncClient) -> None:
+    answer = await offline.post("/v1/uploads", json={**WISH, "on_behalf_of": "bob"}, headers=bearer(UPLOADER_KEY))
+    assert_refused(answer, Code.FORBIDDEN, "These credentials may not act on behalf of someone else.")
+    answer = await offline.post("/v1/uploads", json=WISH, headers=bearer(UPLOADER_KEY))
+    assert answer.status_code == 201
+
+
+async def test_a_reader_gets_no_ticket_and_completes_nothing(offline: httpx.AsyncClient) -> None:
+    answer = await offline.post("/v1/uploads", json=WISH, headers=bearer(READER_KEY))
+    assert_refused(answer, Code.FORBIDDEN, "These credentials do not allow that policy.")
+    key = {"upload_key": f"incoming/default/default/{'0' * 32}.png"}
+    answer = await offline.post("/v1/uploads/complete", json=key, headers=bearer(READER_KEY))
+    assert_refused(answer, Code.FORBIDDEN, "These credentials do not allow the action 'upload'.")
+
+
+# The life of an upload
+
+
+def waiting(status: str) -> dict[str, object]:
+    nothing: dict[str, object] = dict.fromkeys(("object", "receipt", "link", "problem", "retry_after"))
+    return {"status": status, "parts": [], **nothing}
+
+
+async def status_of(client: httpx.AsyncClient, ticket: dict[str, Any]) -> dict[str, Any]:
+    answer = await client.get(ticket["status_url"])
+    assert answer.status_code == 200, answer.text
+    status: dict[str, Any] = answer.json()
+    return status
+
+
+@pytest.mark.threat(33)
+async def test_each_step_has_its_time(client: httpx.AsyncClient, bucket: httpx.AsyncClient) -> None:
+    ticket = await issue(client)
+    assert await status_of(client, ticket) == waiting("waiting")
+    assert_refused(await complete(client, ticket), Code.NOT_UPLOADED)
+
+    assert (await put(bucket, ticket)).status_code == 200
+    assert await status_of(client, ticket) == waiting("uploaded")
+
+    first = await complete(client, ticket)
+    assert first.json()["status"] == "stored"
+    again = await complete(client, ticket)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert await status_of(client, ticket) == first.json()
+    assert_refused(await client.delete(ticket["abort_url"]), Code.ALREADY_STORED)
+    assert await status_of(client, ticket) == first.json()
+
+
+@pytest.mark.threat(33)
+async def test_an_aborted_upload_can_neither_arrive_nor_be_completed(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    early, late = await issue(client), await issue(client)
+    assert (await put(bucket, late)).status_code == 200
+    for ticket in (early, late):
+        for _ in range(2):
+            answer = await client.delete(ticket["abort_url"])
+            assert (answer.status_code, answer.content) == (204, b"")
+        assert (await put(bucket, ticket)).status_code == 412
+        assert await status_of(client, ticket) == waiting("aborted")
+        for _ in range(2):
+            assert_refused(
+                await complete(client, ticket), Code.NOT_UPLOADED, "The upload was aborted: ask for a new ticket."
+            )
+
+
+async def test_an_upload_is_completed_by_its_key_as_by_its_ticket(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    ticket = await issue(client, on_behalf_of="alice")
+    named = {"upload_key": ticket["upload_key"]}
+    assert_refused(await client.post("/v1/uploads/complete", json=named), Code.NOT_UPLOADED)
+    assert (await put(bucket, ticket)).status_code == 200
+    by_key = await client.post("/v1/uploads/complete", json=named)
+    assert by_key.status_code == 200
+    assert by_key.json()["object"]["principal"] == "alice"
+    assert (await complete(client, ticket)).content == by_key.content
+    assert (await client.post("/v1/uploads/complete", json=named)).content == by_key.content
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "objects/default/default/0123456789abcdef0123456789abcdef.png",
+        "incoming/default/default/../default/0123456789abcdef0123456789abcdef.png",
+        "incoming/default/default/0123456789abcdef0123456789abcdef.png/",
+        "incoming/default/default/short.png",
+    ],
+)
+async def test_only_an_upload_key_names_an_upload(offline: httpx.AsyncClient, key: str) -> None:
+    assert_refused(await offline.post("/v1/uploads/complete", json={"upload_key": key}), Code.NOT_FOUND)
+
+
+async def test_an_empty_file_is_stored_where_its_policy_takes_one(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    stored = await store(client, bucket, b"", filename="empty.txt", content_type="text/plain")
+    assert stored["status"]["object"]["size"] == 0
+    download = await bucket.get((await client.get(stored["status"]["link"])).headers["location"])
+    assert (download.status_code, download.content) == (200, b"")
+
+
+@pytest.mark.threat(32)
+async def test_metadata_of_a_client_is_kept_and_believed_nothing(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    metadata = {
+        "state": "stored",
+        "status": "deleted",
+        "code": "infected",
+        "grant": "x",
+        "tenant": "other",
+        "sub": "root",
+        "x-amz-meta-state": "aborted",
+        "description": "e30=",
+        "identified": "true",
+    }
+    ticket = await issue(client, metadata=metadata, on_behalf_of="alice")
+    sent = [name for name in ticket["upload"]["headers"] if name.startswith("x-amz-meta-")]
+    assert sent == ["x-amz-meta-grant"]
+    assert await status_of(client, ticket) == waiting("waiting")
+    # MiniStack takes metadata that nobody signed: even then a state is nothing but a marker's.
+    assert (
+        await put(bucket, ticket, **{"x-amz-meta-state": "stored", "x-amz-meta-code": "infected"})
+    ).status_code == 200
+    assert await status_of(client, ticket) == waiting("uploaded")
+    stored = (await complete(client, ticket)).json()["object"]
+    assert (stored["key"], stored["principal"], stored["metadata"]) == (ticket["key"], "alice", metadata)
+
+
+async def test_a_filename_of_every_kind_survives(client: httpx.AsyncClient, bucket: httpx.AsyncClient) -> None:
+    name = 'Zürich "am See" 100 % 🏔.png'
+    stored = await store(client, bucket, filename=name)
+    assert stored["status"]["object"]["filename"] == name
+    assert stored["status"]["link"].endswith("/Z%C3%BCrich%20%22am%20See%22%20100%20%25%20%F0%9F%8F%94.png")
+    download = await bucket.get((await client.get(stored["status"]["link"])).headers["location"])
+    assert download.headers["content-disposition"] == (
+        'inline; filename="Zurich _am See_ 100 _ _.png"; '
+        "filename*=UTF-8''Z%C3%BCrich%20%22am%20See%22%20100%20%25%20%F0%9F%8F%94.png"
+    )
