@@ -58,7 +58,7 @@ clean: ## remove what was installed and built; .gateway stays
 .venv/.uv: requirements/bootstrap.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
 	@PYTHON=$(PYTHON) .ci/need python:ensurepip=python3-venv
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
