@@ -23,10 +23,13 @@ def explain(
     """
     from gateway.cli import explaining  # noqa: PLC0415 - not for --help to wait
 
+    known, lacking = _known()
     try:
-        explained = explaining.explain(url, int(time.time()), _known())
+        explained = explaining.explain(url, int(time.time()), known)
     except ValueError as error:
         raise Misuse(str(error)) from None
+    if lacking:
+        say(dim(f"Not compared with settings: {lacking}"), to_stderr=True)
     if as_json:
         say_json({"kind": explained.kind, "facts": dict(explained.facts), "problems": list(explained.problems)})
     else:
@@ -44,8 +47,8 @@ def _say(explained: "Explanation") -> None:
         say("  Nothing wrong is to be seen.")
 
 
-def _known() -> "Known | None":
-    """Return what the settings tell; None, told on standard error, where there are none, or unusable ones."""
+def _known() -> tuple["Known | None", str]:
+    """Return what the settings tell; or None, and what they lack."""
     from gateway.cli.explaining.explanation import Known, TenantKnown  # noqa: PLC0415 - see explain
     from gateway.setting_values import reveal  # noqa: PLC0415 - as above
     from gateway.settings import SettingsError, load  # noqa: PLC0415 - as above
@@ -53,10 +56,9 @@ def _known() -> "Known | None":
     try:
         settings = load()
     except SettingsError as error:
-        say(dim(f"Not compared with settings: {error}"), to_stderr=True)
-        return None
+        return None, str(error)
     tenants = {
         name: TenantKnown(reveal(table.app_secrets), table.link_epoch, table.unlimited_links)
         for name, table in settings.tenants.items()
     }
-    return Known(settings.public_endpoint(), reveal(settings.secret_keys), tenants)
+    return Known(settings.public_endpoint(), reveal(settings.secret_keys), tenants), ""
