@@ -17,7 +17,7 @@ PACKAGES = ["boto3", "fastapi", "httptools", "itsdangerous", "pydantic", "starle
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One thing measured, round by round: CPU time or time per call in microseconds, and calls per second."""
+    """One thing measured, round by round: CPU time for one call or answer in microseconds, and how many a second."""
 
     name: str
     microseconds: Sequence[float]
@@ -56,7 +56,7 @@ class Figure:
 def report(series: Sequence[Series], figures: Sequence[Figure]) -> None:
     """Print the tables."""
     console = Console()
-    times = Table("measured", "µs", "per second", "p50 ms", "p99 ms", "rounds", title="Medians: one core each")
+    times = Table("measured", "CPU µs", "per second", "p50 ms", "p99 ms", "rounds", title="Medians, on one core")
     for one in series:
         cells = [_cell(values) for values in (one.microseconds, one.per_second, one.p50_ms, one.p99_ms)]
         times.add_row(one.name, *cells, str(len(one.microseconds)))

@@ -72,7 +72,9 @@ class Result:
 
 @contextmanager
 def servers() -> Iterator[Mapping[str, Server]]:
-    """Start all servers, and stop them."""
+    """Start all servers, and stop them; raises BenchError where one does not start, or wrk is missing."""
+    if shutil.which("wrk") is None:
+        raise BenchError("wrk is not installed: apt-get install wrk")
     with ExitStack() as stack:
         yield {name: stack.enter_context(_server(name, module)) for name, module in MODULES.items()}
 
