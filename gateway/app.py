@@ -58,7 +58,7 @@ def create_app(
     app = FastAPI(
         title="Signed-URL gateway",
         version="1",
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         redirect_slashes=False,

@@ -1,8 +1,12 @@
 """`gateway serve`: the gateway in production, by uvicorn with uvloop and httptools, in one process or several."""
 
+import os
 import signal
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -39,9 +43,11 @@ def serve(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
     settings = load()
+    counted = _count_together(settings)
     app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
     _warn(settings)
     bound = listen(host, port) if uds is None else listen_unix(uds)
+    _expose(settings, host)
     name = bound.getsockname()
     structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
     try:
@@ -53,6 +59,7 @@ def serve(
     except KeyboardInterrupt:
         pass
     finally:
+        counted.close()
         if uds is not None:
             uds.unlink(missing_ok=True)
 
@@ -69,7 +76,31 @@ def _application(settings: "Settings") -> "FastAPI":
     from gateway.app import create_app  # noqa: PLC0415 - as above
 
     logs.configure(settings.log_level)
-    return create_app(settings)
+    if settings.metrics_port is None:
+        return create_app(settings)
+    from gateway import metrics  # noqa: PLC0415 - not before the folder that workers share is named
+
+    def log(line: Mapping[str, object]) -> None:
+        metrics.observe(line)
+        logs.access(line)
+
+    return create_app(settings, log=log)
+
+
+def _count_together(settings: "Settings") -> ExitStack:
+    """Make the folder into which this process and its workers count, when there are metrics at all."""
+    stack = ExitStack()
+    if settings.metrics_port is not None:
+        folder = stack.enter_context(TemporaryDirectory(prefix="gateway-metrics-"))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return stack
+
+
+def _expose(settings: "Settings", host: str) -> None:
+    if settings.metrics_port is not None:
+        from gateway import metrics  # noqa: PLC0415 - see _application
+
+        metrics.expose(host, settings.metrics_port)
 
 
 def _warn(settings: "Settings") -> None:
