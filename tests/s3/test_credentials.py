@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 from botocore.credentials import Credentials as BotoCredentials
-from botocore.credentials import RefreshableCredentials
+from botocore.credentials import DeferredRefreshableCredentials, RefreshableCredentials
 
 from gateway.errors import Code, Refusal
 from gateway.s3.credentials import CredentialSource, open_session
@@ -128,6 +128,21 @@ async def test_no_credentials_at_all_are_a_refusal(caplog: pytest.LogCaptureFixt
             await source.fresh(NOW)
         refused(lambda: source.current(NOW))
     assert caplog.messages[-1] == "no storage credentials in the environment, a profile or a role"
+
+
+@pytest.mark.parametrize("empty", [BotoCredentials("", ""), BotoCredentials("AKIA", "")])
+async def test_empty_keys_are_a_refusal(empty: BotoCredentials) -> None:
+    with source_of(lambda: empty) as source, pytest.raises(Refusal):
+        await source.fresh(NOW)
+
+
+async def test_a_role_that_cannot_be_assumed_is_a_refusal() -> None:
+    def refresh() -> dict[str, str]:
+        raise OSError
+
+    role = DeferredRefreshableCredentials(refresh, "assume-role")
+    with source_of(lambda: role) as source, pytest.raises(Refusal):
+        await source.fresh(NOW)
 
 
 async def test_a_provider_that_breaks_is_a_refusal_and_its_words_stay_out_of_the_log(

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import md5, sha256
 
+import boto3
 import pytest
 
 from gateway.errors import Code, Refusal
@@ -38,11 +40,16 @@ def place_of(server: S3Server) -> Place:
     return Place(server.bucket, server.region, server.endpoint, "path")
 
 
+@cache
+def session_of(region: str, access_key_id: str, secret_access_key: str) -> boto3.Session:
+    """Open one session for all tests: it keeps the description of S3, which takes long to read."""
+    return open_session(region, Credentials(access_key_id, secret_access_key))
+
+
 @contextmanager
 def opened(server: S3Server, place: Place) -> Iterator[S3Storage]:
     """Speak to a server as the gateway does."""
-    keys = Credentials(server.access_key_id, server.secret_access_key)
-    storage = S3Storage(open_session(server.region, keys), place)
+    storage = S3Storage(session_of(server.region, server.access_key_id, server.secret_access_key), place)
     try:
         yield storage
     finally:
