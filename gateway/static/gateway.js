@@ -183,6 +183,7 @@ async function askForTicket(file, options, report) {
 async function spend(ticket, file, report, signal) {
   for (let attempt = 1; Date.now() < ticket.deadline; attempt++) {
     await checkReadable(file);
+    signal?.throwIfAborted();
     const answer = await put(ticket.upload, file, (loaded) => report("uploading", loaded), signal);
     signal?.throwIfAborted();
     if (answer.status >= 200 && answer.status < 300) return complete(ticket, file, report, signal);

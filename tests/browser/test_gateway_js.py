@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import os
 import time
 from collections import deque
 from pathlib import Path
@@ -32,9 +33,13 @@ async ([gateway, size, options]) => {
   const file = new File([new Uint8Array(size).fill(7)], options.name ?? "a.gif", { type: "image/gif" });
   const progress = [];
   const controller = new AbortController();
+  if (options.abort_reading) file.slice = () => (controller.abort("by test"), new Blob());
   if (options.abort_in !== undefined) setTimeout(() => controller.abort("by test"), options.abort_in);
   try {
-    const onProgress = (each) => progress.push(each);
+    const onProgress = (each) => {
+      progress.push(each);
+      if (options.abort_uploading && each.phase === "uploading" && each.loaded) controller.abort("by test");
+    };
     const fixed = { gateway, authorization: "pass-1", signal: controller.signal, onProgress };
     const status = await upload(file, { ...fixed, ...options });
     return { status, progress };
@@ -59,7 +64,8 @@ async def hurried(page: Page) -> Page:
 async def run(page: Page, double: Double, size: int = 1000, **options: object) -> dict[str, object]:
     """Upload `size` bytes of 7 in the page of an application; `{status, progress}` or `{error, progress}`."""
     await page.goto(double.app)
-    result: dict[str, object] = await page.evaluate(RUN, [double.gateway, size, options])
+    async with asyncio.timeout(30):
+        result: dict[str, object] = await page.evaluate(RUN, [double.gateway, size, options])
     return result
 
 
@@ -260,13 +266,20 @@ async def test_what_the_scanner_objected_to_later_is_reported(page: Page, double
 
 async def test_an_abort_stops_the_bytes_and_gives_the_ticket_back(page: Page, double: Double) -> None:
     double.hold = asyncio.Event()
-    result = await run(page, double, size=30_000_000, abort_in=300)
+    result = await run(page, double, size=30_000_000, abort_uploading=True)
     double.hold.set()
     expected = failure("aborted", "The upload was cancelled.")
     assert isinstance(expected, dict)
     assert result["error"] == {**expected, "cause": "by test"}
     await settled(double, [TICKET, "PUT 1", "DELETE 1"])
     assert double.uploads["1"].status == "aborted"
+
+
+async def test_an_abort_between_ticket_and_bytes_sends_no_bytes(page: Page, double: Double) -> None:
+    error = (await run(page, double, abort_reading=True))["error"]
+    assert isinstance(error, dict)
+    assert error["code"] == "aborted"
+    await settled(double, [TICKET, "DELETE 1"])
 
 
 async def test_an_abort_ends_the_waiting_for_a_busy_gateway(page: Page, double: Double) -> None:
@@ -307,7 +320,9 @@ async def test_a_file_that_changed_after_it_was_chosen_is_said_so(page: Page, do
     await page.goto(double.app)
     await page.set_content("<input type=file>")
     await page.set_input_files("input", chosen)
+    assert await page.locator("input").evaluate("(input) => input.files[0].size") == 6
     chosen.write_bytes(b"something longer")
+    os.utime(chosen, (time.time() + 60, time.time() + 60))  # browsers compare whole seconds
     code = await page.evaluate(
         """async (gateway) => {
           const { upload } = await import("/gateway.js");

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -48,18 +48,31 @@ async def _receive(stream: asyncio.StreamReader) -> Request:
 async def serving(handler: Handler) -> AsyncIterator[str]:
     """Serve on a free port and give the origin, as `http://127.0.0.1:1234`; a handler's None drops the connection."""
 
-    async def converse(stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            response = await handler(await _receive(stream))
-            if response is None:
-                writer.transport.abort()
-            else:
-                writer.write(response.encode())
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the browser opens spare connections, and cancels
-        finally:
-            writer.close()
+    tasks: set[asyncio.Task[None]] = set()
 
-    async with await asyncio.start_server(converse, "127.0.0.1", 0) as server:
+    async def converse(stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        # The browser opens spare connections, and cancels; the end of the test may find some open.
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            await _answer(handler, stream, writer)
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+
+
+async def _answer(handler: Handler, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    response = await handler(await _receive(stream))
+    if response is None:
+        writer.transport.abort()
+    else:
+        writer.write(response.encode())
+        await writer.drain()
