@@ -73,7 +73,8 @@ class Announcement:
 def dev(
     port: Annotated[int, typer.Option(help="Port of the gateway, on 127.0.0.1.", min=0, max=65535)] = 8000,
     s3_port: Annotated[
-        int | None, typer.Option(help="Port of the S3 server: the one after the gateway's, if not given.", max=65535)
+        int | None,
+        typer.Option(help="Port of the S3 server: the one after the gateway's, if not given.", min=0, max=65535),
     ] = None,
     data_dir: Annotated[
         Path, typer.Option(help="Folder of all that is kept: objects, secrets, settings.", file_okay=False)
@@ -92,11 +93,13 @@ def dev(
         raise Misuse("--api-key takes a key as 'gateway key new' makes them: gwk_<8 characters>_<16 or more>")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     bound = listen(HOST, port)
+    if s3_port is None:
+        s3_port = _next(port)
     port = bound.getsockname()[1]
     # Half of the start is imports, and the other half is waiting for MiniStack.
     Thread(target=__import__, args=("gateway.app",), daemon=True).start()
     try:
-        store = _start_store(data_dir, port, _store_port(port) if s3_port is None else s3_port)
+        store = _start_store(data_dir, port, s3_port)
     except StartError as error:
         raise Failure(str(error)) from None
     try:
@@ -107,8 +110,9 @@ def dev(
         store.stop()
 
 
-def _store_port(port: int) -> int:
-    return port + 1 if port < 65_535 else port - 1  # noqa: PLR2004 - the last port
+def _next(port: int) -> int:
+    """Return the port beside another; beside any free one (0) goes any free one."""
+    return (port + 1) % 65_536 if port else 0
 
 
 def _origins(port: int) -> list[str]:

@@ -1,0 +1,284 @@
+"""`gateway dev`: one command, and all that it prints works when pasted."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from gateway.cli.dev_files import env_file
+from gateway.cli.environments import environment
+from gateway.cli.ministack import LOCK
+from gateway.content.media_types import MEDIA_TYPES
+from tests.cli.commands import Running, run, running, say
+from tests.servers.ministack import VENV
+
+GIVEN_KEY = "gwk_abcdefgh_a-key-of-one-s-own-choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A running `gateway dev`, as its output tells it."""
+
+    command: Running
+    folder: Path
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.command.stdout)
+
+    def told(self, label: str) -> str:
+        match = re.search(rf"^{label} {{2,}}(.*)$", self.text, re.MULTILINE)
+        assert match, self.text
+        return match[1]
+
+    @property
+    def url(self) -> str:
+        page = urlsplit(self.told("Demo page"))
+        return f"{page.scheme}://{page.netloc}"
+
+    @property
+    def s3_port(self) -> int:
+        port = urlsplit(self.told("S3").partition(",")[0]).port
+        assert port is not None
+        return port
+
+    def upload(self) -> dict[str, Any]:
+        """Paste into bash what is printed for it, and return the status that it ends with."""
+        pasted = self.text.partition("Upload a file")[2].partition("\n")[2].partition("Ready in")[0]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", pasted],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stderr == ""
+        status: dict[str, Any] = json.loads(done.stdout)
+        return status
+
+    def sourced(self, script: str) -> str:
+        """Run a script in bash after reading dev.env, as the documentation says."""
+        return subprocess.run(
+            [
+                "bash",
+                "-euo",
+                "pipefail",
+                "-c",
+                f'set -a; . data/dev.env; set +a; gateway() {{ "$PYTHON" -m gateway "$@"; }}; {script}',
+            ],
+            cwd=self.folder,
+            env={**os.environ, "PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
+
+@contextmanager
+def started(folder: Path, *flags: str) -> Iterator[Dev]:
+    """Start it with its data in `folder`/data, where MiniStack is installed already."""
+    (folder / "data").mkdir(exist_ok=True)
+    environment(VENV, LOCK)
+    installed = folder / "data" / "ministack-venv"
+    if not installed.exists():
+        installed.symlink_to(VENV)
+    with running("dev", "--data-dir", "data", *flags, cwd=folder) as command:
+        command.wait_for(lambda line: line.startswith("Ready in"))
+        yield Dev(command, folder)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    with started(tmp_path_factory.mktemp("dev"), "--port", "0") as dev:
+        yield dev
+
+
+def children(pid: int) -> list[int]:
+    """List all that a process started, and what those started."""
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return found + [each for child in found for each in children(child)]
+
+
+def gone(pids: list[int], seconds: float = 15) -> bool:
+    """Whether all the processes end in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(_is_alive(pid) for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+@contextmanager
+def taken_port() -> Iterator[str]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield str(other.getsockname()[1])
+
+
+def test_what_is_printed_for_curl_uploads_a_file_when_it_is_pasted_into_bash(dev: Dev) -> None:
+    status = dev.upload()
+    assert status["status"] == "stored"
+    assert httpx.get(status["link"], follow_redirects=True).content == b"Hello from curl\n"
+
+
+def test_the_demo_page_is_there_and_its_address_carries_a_pass_for_everything_that_dev_takes(dev: Dev) -> None:
+    page = urlsplit(dev.told("Demo page"))
+    fragment = parse_qs(page.fragment)
+    assert httpx.get(f"{dev.url}{page.path}").status_code == 200
+    answer = httpx.get(f"{dev.url}/v1/policies", headers={"authorization": f"Bearer {fragment['pass'][0]}"})
+    (policy,) = answer.json()["policies"]
+    assert fragment["policy"] == [policy["name"]] == ["default"]
+    assert sorted(policy["content_types"]) == sorted(MEDIA_TYPES)
+    assert policy["max_size"] == 5 * 1024**3
+    assert httpx.get(dev.told("API")).status_code == 200
+
+
+def test_dev_env_has_exactly_the_documented_names_and_is_for_its_owner_alone(dev: Dev) -> None:
+    files = [dev.folder / "data" / name for name in ("dev.env", "dev-secrets.json", "ministack-root.json")]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600, 0o600]
+    names = [line.partition("=")[0] for line in files[0].read_text().splitlines()]
+    assert names == [
+        "GATEWAY_URL",
+        "GATEWAY_API_KEY",
+        "GATEWAY_SECRET_KEYS",
+        "GATEWAY_TENANTS",
+        "GATEWAY_BUCKET",
+        "GATEWAY_REGION",
+        "GATEWAY_STORAGE_ENDPOINT",
+        "GATEWAY_ALLOWED_ORIGINS",
+        "GATEWAY_DOCS",
+        "AWS_ENDPOINT_URL",
+        "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "DEV_S3_ADMIN_ACCESS_KEY_ID",
+        "DEV_S3_ADMIN_SECRET_ACCESS_KEY",
+    ]
+
+
+def test_dev_env_sourced_by_bash_lets_other_commands_work_against_it(dev: Dev) -> None:
+    object_key = dev.upload()["object"]["key"]
+    told = dev.sourced(
+        f'gateway pass alice; gateway link "{object_key}"; gateway link "{object_key}" --direct; '
+        'echo "$GATEWAY_URL"; echo "$GATEWAY_API_KEY"'
+    )
+    made, link, direct, url, api_key = told.splitlines()
+    assert (url, api_key) == (dev.url, dev.told("API key"))
+    assert httpx.get(f"{url}/v1/policies", headers={"authorization": f"Bearer {made}"}).status_code == 200
+    assert httpx.get(link, follow_redirects=True).content == b"Hello from curl\n"
+    assert httpx.get(direct).content == b"Hello from curl\n"
+
+
+def test_the_admin_of_dev_env_may_look_into_the_bucket(dev: Dev) -> None:
+    key = dev.upload()["object"]["key"]
+    listed = dev.sourced(
+        "AWS_ACCESS_KEY_ID=$DEV_S3_ADMIN_ACCESS_KEY_ID; AWS_SECRET_ACCESS_KEY=$DEV_S3_ADMIN_SECRET_ACCESS_KEY; "
+        """"$PYTHON" -c 'import boto3, os
+for object in boto3.client("s3").list_objects_v2(Bucket=os.environ["GATEWAY_BUCKET"])["Contents"]:
+    print(object["Key"])'"""
+    )
+    assert key in listed.split()
+
+
+@pytest.mark.threat(25)
+def test_what_is_printed_of_requests_holds_no_token_and_no_key(dev: Dev) -> None:
+    status = dev.upload()
+    httpx.get(status["link"])
+    line = dev.command.wait_for(lambda line: "GET /d/" in line)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  307  GET /d/…(/…)?  [\d.]+ ms", line)
+    told = "\n".join(dev.command.stderr)
+    assert dev.told("API key") not in told
+    assert not re.search(r"eyJ|X-Amz|Signature", told)
+
+
+def test_killed_without_warning_it_leaves_no_orphan_and_old_links_and_keys_work_after_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with started(tmp_path, "--port", "0") as first:
+        link, api_key, url, s3_port = first.upload()["link"], first.told("API key"), first.url, first.s3_port
+        orphans = children(first.command.process.pid)
+        assert len(orphans) >= 2
+        assert first.command.signal(signal.SIGKILL) == -signal.SIGKILL
+    with started(tmp_path, "--port", str(urlsplit(url).port), "--s3-port", str(s3_port)) as second:
+        assert gone(orphans)
+        assert (second.url, second.told("API key")) == (url, api_key)
+        assert httpx.get(link, follow_redirects=True).content == b"Hello from curl\n"
+        assert second.upload()["status"] == "stored"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_stop_both_servers(tmp_path: Path, number: signal.Signals) -> None:
+    with started(tmp_path, "--port", "0", "--api-key", GIVEN_KEY) as dev:
+        answer = httpx.get(f"{dev.url}/v1/policies", headers={"authorization": f"Bearer {GIVEN_KEY}"})
+        servers = children(dev.command.process.pid)
+        assert dev.command.signal(number) == 0
+        assert gone(servers)
+    assert answer.status_code == 200
+    assert GIVEN_KEY not in (tmp_path / "data" / "dev-secrets.json").read_text()
+    assert [line for line in dev.command.stderr if not re.match(r"\d\d:\d\d:\d\d  200", line)] == []
+
+
+@pytest.mark.parametrize("flag", ["--port", "--s3-port"])
+def test_a_taken_port_is_told_in_one_line_with_the_flag_that_helps(tmp_path: Path, flag: str) -> None:
+    environment(VENV, LOCK)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ministack-venv").symlink_to(VENV)
+    with taken_port() as port:
+        other = "--s3-port" if flag == "--port" else "--port"
+        said = run("dev", "--data-dir", "data", flag, port, other, "0", cwd=tmp_path)
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == f"port {port} is not free: choose another with {flag}\n"
+
+
+def test_an_api_key_of_another_form_is_refused_without_repeating_it() -> None:
+    said = say("dev", "--api-key", "my-secret")
+    assert (said.stdout, said.exit_code) == ("", 2)
+    assert said.stderr == "--api-key takes a key as 'gateway key new' makes them: gwk_<8 characters>_<16 or more>\n"
+
+
+def test_secrets_that_cannot_be_read_are_told_by_their_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dev-secrets.json").write_text("[]")
+    environment(VENV, LOCK)
+    (tmp_path / "data" / "ministack-venv").symlink_to(VENV)
+    said = run("dev", "--data-dir", "data", "--port", "0", cwd=tmp_path)
+    assert said.stderr == "data/dev-secrets.json cannot be read: remove it, and new secrets are made\n"
+    assert said.exit_code == 1
+
+
+def test_every_value_survives_the_shell() -> None:
+    values = {
+        "GATEWAY_A": 'a "b" $c `d` \\e',
+        "GATEWAY_B": "it's",
+        "GATEWAY_C": '["x y", "ü"]',
+        "GATEWAY_D": "line\nline",
+    }
+    script = f"set -a; {env_file(values)}\nenv -0"
+    told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
+    read = dict(pair.split("=", 1) for pair in told.split("\0") if pair.startswith("GATEWAY_"))
+    assert read == values
