@@ -81,6 +81,15 @@ async def test_what_is_no_picture_gets_a_download_link(demo: Page) -> None:
     await expect(demo.get_by_role("link", name="Download notes.txt")).to_be_visible()
 
 
+@pytest.mark.threat(8, 52)
+async def test_a_filename_is_shown_as_text_whatever_it_holds(demo: Page) -> None:
+    name = '<img src=x onerror="document.title=1">"\u202efig.gif'
+    await choose(demo, gif(name))
+    await expect(demo.locator(".name")).to_have_text(name)
+    await expect(demo.get_by_role("status")).to_contain_text(name)
+    await expect(demo.locator("#list img")).to_have_count(1)
+
+
 async def test_files_dropped_or_pasted_are_taken(demo: Page) -> None:
     for kind, name in (("drop", "dropped.gif"), ("paste", "pasted.gif")):
         await demo.evaluate(

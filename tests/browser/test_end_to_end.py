@@ -123,6 +123,7 @@ async def test_what_is_no_picture_is_downloaded_under_its_name(demo: Page) -> No
     assert saved.read_bytes() == b"a,b\n1,2\n"
 
 
+@pytest.mark.threat(33)
 async def test_a_cancelled_upload_is_never_stored(demo: Page, site: Site) -> None:
     body = png(700, seed=4)
     site.bucket.open.clear()
@@ -136,6 +137,7 @@ async def test_a_cancelled_upload_is_never_stored(demo: Page, site: Site) -> Non
     assert stored_sha256(site, len(body)) == []
 
 
+@pytest.mark.threat(3, 33)
 async def test_bytes_that_race_with_a_cancel_are_never_served(demo: Page, site: Site) -> None:
     body = png(300, seed=9)
     await demo.route("**/complete", hang)
@@ -160,6 +162,7 @@ async def test_an_answer_lost_on_the_way_loses_no_upload(demo: Page, site: Site)
     assert stored_sha256(site, len(body)) == [hashlib.sha256(body).hexdigest()]
 
 
+@pytest.mark.threat(8, 12)
 @pytest.mark.parametrize(
     ("file", "reason", "code"),
     [

@@ -173,6 +173,7 @@ async def test_bytes_are_never_sent_by_a_ticket_that_died_while_waiting(page: Pa
     ]
 
 
+@pytest.mark.threat(49)
 async def test_a_wrong_clock_in_the_browser_does_no_harm(page: Page, double: Double) -> None:
     await page.add_init_script("const now = Date.now; Date.now = () => now() + 86_400_000")
     assert (await run(page, double))["status"] == double.status("1")

@@ -49,8 +49,9 @@ function notice(text) {
 }
 
 function limits() {
-  const subtypes = policy.content_types.map((type) => type.split("/")[1]);
-  const short = subtypes.filter((each) => each.length < 6);
+  const pictures = (type) => Number(type.startsWith("image/"));
+  const types = [...policy.content_types].sort((one, other) => pictures(other) - pictures(one));
+  const short = types.map((type) => type.split("/")[1]).filter((each) => each.length < 6);
   const kinds = short.map((each) => (each === "plain" ? "text" : each.toUpperCase()));
   return `${new Intl.ListFormat("en", { type: "disjunction" }).format(kinds)}, up to ${bytes(policy.max_size)} each`;
 }
