@@ -80,7 +80,7 @@ def create_app(
         forwarded_headers=settings.forwarded_headers,
         allowed_hosts=settings.allowed_hosts,
     )
-    app.add_middleware(Lane, routes=app.routes, paths=["/v1/uploads", "/v1/links", "/healthz"])
+    app.add_middleware(Lane, routes=app.routes)
     app.add_middleware(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log)
     return app
 

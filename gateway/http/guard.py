@@ -22,9 +22,11 @@ from gateway.http.origin import Origins
 from gateway.http.problems import REQUEST_ID, internal_error, problem
 
 ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
+BODY = "gateway.body"  # the scope's entry: the bytes of the request's body, where it has one
 
 MAX_BODY = 65_536  # bytes
-BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s
+MAX_BODIES = {"/v1/links": 1_048_576}  # bytes, by path: 1,000 links with their keys and filenames
+BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s; batches of links come from servers
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32_768  # names and values together
 MAX_TARGET_BYTES = 8_192  # RFC 9110 section 4.1 asks for at least 8,000
@@ -104,10 +106,11 @@ class Guard:
                 await outbound.answer(scope, receive, self._preflight(head))
                 return
             if head.has_body:
-                body = await _read_body(receive, head.content_length)
+                body = await _read_body(receive, head.content_length, MAX_BODIES.get(path, MAX_BODY))
                 if body is None:
                     outbound.client_left = True
                     return
+                scope[BODY] = body
                 receive = _replay(body, receive)
         except Refusal as refusal:
             response = problem(refusal, scope[REQUEST_ID], _allow(refusal))
@@ -258,9 +261,9 @@ def _framing(fields: Mapping[bytes, bytes]) -> tuple[int, bool]:
     return int(length), False
 
 
-async def _read_body(receive: Receive, content_length: int) -> bytes | None:
+async def _read_body(receive: Receive, content_length: int, limit: int) -> bytes | None:
     """Read the whole body, or return None when the client left; a refusal when it is too long or too slow."""
-    if content_length > MAX_BODY:
+    if content_length > limit:
         raise Refusal(Code.PAYLOAD_TOO_LARGE)
     body = bytearray()
     try:
@@ -270,7 +273,7 @@ async def _read_body(receive: Receive, content_length: int) -> bytes | None:
                 if message["type"] == "http.disconnect":
                     return None
                 body += message.get("body", b"")
-                if len(body) > MAX_BODY:
+                if len(body) > limit:
                     raise Refusal(Code.PAYLOAD_TOO_LARGE)
                 if not message.get("more_body", False):
                     return bytes(body)

@@ -35,6 +35,23 @@ _BY_STATUS = {
 }
 _SERVER_ERROR = 500
 _NAMED_ERRORS = 3  # complaints that a detail lists
+# What routes of a kind have in common.
+AUTHENTICATED = (Code.UNAUTHENTICATED, Code.FORBIDDEN)
+WITH_BODY = (Code.PAYLOAD_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE, Code.INVALID_REQUEST)
+# What stands in front of the routes may refuse any request with these.
+_BEFORE_ROUTES = (
+    Code.BAD_REQUEST,
+    Code.REQUEST_TIMEOUT,
+    Code.PAYLOAD_TOO_LARGE,
+    Code.URI_TOO_LONG,
+    Code.HEADERS_TOO_LARGE,
+)
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds, where waiting helps.", "schema": {"type": "integer"}}}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -83,6 +100,14 @@ def problem_responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     for code in codes:
         grouped.setdefault(code.status, []).append(code)
     return {status: _openapi_response(status, group) for status, group in grouped.items()}
+
+
+def other_responses() -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses=` for what every route may answer beside its own: a refusal before it, or a bug."""
+    schema = _openapi_schema({"type": "integer"}, [*(code.code for code in _BEFORE_ROUTES), INTERNAL_ERROR])
+    refusals = [f"{code.status} {_sentence(code)}" for code in _BEFORE_ROUTES]
+    description = " ".join([*refusals, f"{_SERVER_ERROR} `{INTERNAL_ERROR}`: {_INTERNAL_DETAIL}"])
+    return {"default": {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
 
 def install(app: FastAPI) -> None:
@@ -156,17 +181,31 @@ def _place(error: Mapping[str, Any]) -> str:
 
 
 def _openapi_response(status: int, codes: Sequence[Code]) -> dict[str, Any]:
-    names = [code.code for code in codes]
+    schema = _openapi_schema({"type": "integer", "const": status}, [code.code for code in codes])
+    response = {
+        "description": " ".join(map(_sentence, codes)),
+        "content": {MEDIA_TYPE: {"schema": schema}},
+    }
+    return {**response, "headers": _HEADERS[status]} if status in _HEADERS else response
+
+
+def _openapi_schema(status: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "type": {"type": "string", "format": "uri"},
         "title": {"type": "string"},
-        "status": {"type": "integer", "const": status},
+        "status": status,
         "detail": {"type": "string"},
         "code": {"type": "string", "enum": names},
         "request_id": {"type": "string"},
     }
-    schema = {"type": "object", "title": "Problem", "properties": properties, "required": list(properties)}
     return {
-        "description": " ".join(f"`{code.code}`: {code.sentence}" for code in codes),
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "type": "object",
+        "title": "Problem",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
+
+
+def _sentence(code: Code) -> str:
+    return f"`{code.code}`: {code.sentence}"

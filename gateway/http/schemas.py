@@ -9,14 +9,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.grants.app_tokens import MAX_PASS_AGE
-from gateway.grants.policies import Wish
 from gateway.http.problems import Problem
 from gateway.markers import State
 
 WEEK = 604_800  # seconds
 MAX_LINK_AGE = 366 * 86_400  # seconds; a link that has to live longer is signed by the app without an end
 
-Base64Digest = Annotated[str, Field(max_length=64, description="SHA-256, base64", examples=["47DEQpj8HBSa+/TImW+5JK…"])]
+EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="  # of no bytes at all, for the examples
+EXAMPLE_NAME = "default/default/0123456789abcdef0123456789abcdef.jpg"
+
+Base64Digest = Annotated[str, Field(max_length=64, description="SHA-256, base64", examples=[EMPTY_SHA256])]
 
 
 class Request(BaseModel):
@@ -30,15 +32,11 @@ class UploadRequest(Request):
 
     filename: Annotated[str, Field(max_length=4096, examples=["holiday.jpg"])]
     content_type: Annotated[str, Field(max_length=255, examples=["image/jpeg"])]
-    size: Annotated[int, Field(ge=0, description="bytes")]
+    size: Annotated[int, Field(ge=0, description="bytes", examples=[48_211])]
     checksum_sha256: Base64Digest | None = None
     policy: Annotated[str, Field(max_length=63)] = "default"
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str] | None, Field(examples=[{"album": "holidays"}])] = None
     on_behalf_of: Annotated[str, Field(max_length=256)] | None = None
-
-    def wish(self) -> Wish:
-        """Return what the policy judges."""
-        return Wish(self.filename, self.content_type, self.size, self.checksum_sha256, self.metadata, self.on_behalf_of)
 
 
 class CompletedPart(Request):
@@ -58,7 +56,7 @@ class CompleteRequest(Request):
 class CompleteByKeyRequest(Request):
     """For clients that were given an upload key and never a ticket."""
 
-    upload_key: Annotated[str, Field(max_length=1024)]
+    upload_key: Annotated[str, Field(max_length=1024, examples=[f"incoming/{EXAMPLE_NAME}"])]
 
 
 class PassRequest(Request):
@@ -67,14 +65,14 @@ class PassRequest(Request):
     policy: Annotated[str, Field(max_length=63)] = "default"
     principal: Annotated[str, Field(max_length=256)] | None = None
     max_size: Annotated[int, Field(ge=0, description="bytes")] | None = None
-    content_types: Annotated[list[str], Field(max_length=100)] | None = None
+    content_types: Annotated[list[str], Field(max_length=100, examples=[["image/jpeg", "image/png"]])] | None = None
     expires_in: Annotated[int, Field(ge=60, le=MAX_PASS_AGE, description="seconds")] = 3600
 
 
 class WantedLink(Request):
     """One link of a batch."""
 
-    key: Annotated[str, Field(max_length=1024)]
+    key: Annotated[str, Field(max_length=1024, examples=[f"objects/{EXAMPLE_NAME}"])]
     filename: Annotated[str, Field(max_length=4096)] | None = None
     disposition: Literal["inline", "attachment"] = "attachment"
     expires_in: Annotated[int, Field(ge=60, le=MAX_LINK_AGE, description="seconds")] | None = None
@@ -92,7 +90,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prefix: Annotated[str, Field(pattern=r"^[a-z0-9./-]*$", max_length=256)] = ""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9./-]*$", max_length=256, examples=["default/"])] = ""
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[str, Field(max_length=4096)] | None = None
 

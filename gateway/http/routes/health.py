@@ -2,10 +2,12 @@
 
 from fastapi import APIRouter
 
+from gateway.errors import Code
+from gateway.http.problems import other_responses, problem_responses
 from gateway.http.route import Anyone, GatewayRoute
 from gateway.http.schemas import Health
 
-router = APIRouter(route_class=GatewayRoute)
+router = APIRouter(route_class=GatewayRoute, tags=["health"], responses=other_responses())
 
 
 @router.get("/healthz")
@@ -14,7 +16,7 @@ async def healthz(call: Anyone) -> Health:  # noqa: ARG001 - every endpoint of G
     return Health("alive")
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=problem_responses(Code.STORAGE_UNAVAILABLE))
 async def readyz(call: Anyone) -> Health:
     """Reach for the bucket and for credentials."""
     await call.credentials()

@@ -1,6 +1,7 @@
 """/v1/links makes links in batches; /d/… is where they lead."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -12,18 +13,22 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.principals import Action
 from gateway.http import bodies, schemas
 from gateway.http.calls import AuthenticatedCall
+from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, problem_responses
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
 from gateway.http.schemas import WEEK, rfc3339
 from gateway.s3.bucket import WINDOW
 
-router = APIRouter(route_class=GatewayRoute)
+router = APIRouter(route_class=GatewayRoute, tags=["links"], responses=other_responses())
 
 _Maker = Callable[[ObjectKey, Filename | None, schemas.WantedLink], tuple[str, int]]
 
 DIRECT_EXPIRES_IN = 3600  # seconds
 
 
-@router.post("/v1/links")
+@router.post(
+    "/v1/links",
+    responses=problem_responses(*AUTHENTICATED, *WITH_BODY, Code.STORAGE_UNAVAILABLE, Code.INSECURE_STORAGE),
+)
 async def create_links(call: Authenticated, wanted: schemas.LinksRequest) -> schemas.Links:
     """Make up to 1,000 links. An error is about a key's form or tenant; whether an object exists is not looked up."""
     call.allowed(Action.LINK)
@@ -65,9 +70,19 @@ def _redirecting(call: AuthenticatedCall) -> _Maker:
     return link
 
 
-@router.api_route("/d/{token}", methods=["GET", "HEAD"], status_code=307, include_in_schema=False)
-@router.api_route("/d/{token}/{filename}", methods=["GET", "HEAD"], status_code=307)
-async def follow_link(call: Anyone, token: str, filename: str = "") -> Response:  # noqa: ARG001 - for people to read
+_REDIRECT: dict[str, Any] = {
+    "status_code": 307,
+    "response_class": Response,
+    "responses": {
+        307: {"headers": {"Location": {"required": True, "schema": {"type": "string", "format": "uri"}}}},
+        **problem_responses(Code.NOT_FOUND, Code.STORAGE_UNAVAILABLE, Code.INSECURE_STORAGE),
+    },
+}
+
+
+@router.head("/d/{token}", **_REDIRECT)
+@router.get("/d/{token}", **_REDIRECT)
+async def follow_link(call: Anyone, token: str) -> Response:
     """Redirect to a presigned GET (for HEAD to a presigned HEAD) that lives for minutes."""
     link = call.gateway.tokens.open_link(token, call.now)
     expires_in = call.gateway.get_expires_in + WINDOW
@@ -81,3 +96,10 @@ async def follow_link(call: Anyone, token: str, filename: str = "") -> Response:
         method="HEAD" if call.request.method == "HEAD" else "GET",
     )
     return Response(status_code=307, headers={"location": get.url})
+
+
+@router.head("/d/{token}/{filename}", **_REDIRECT)
+@router.get("/d/{token}/{filename}", **_REDIRECT)
+async def follow_named_link(call: Anyone, token: str, filename: str) -> Response:  # noqa: ARG001 - for people to read
+    """Redirect likewise: the filename is for people and for `curl -O`, and decides nothing."""
+    return await follow_link(call, token)

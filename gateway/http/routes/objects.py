@@ -1,6 +1,5 @@
 """/v1/objects: list, describe and delete what is stored. Tenant-wide, and never open to a pass."""
 
-
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,13 +8,16 @@ from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.principals import Action
 from gateway.http import bodies, schemas
+from gateway.http.problems import AUTHENTICATED, other_responses, problem_responses
 from gateway.http.route import Authenticated, GatewayRoute
 from gateway.objects import page_of, stored_object
 
-router = APIRouter(prefix="/v1/objects", route_class=GatewayRoute)
+router = APIRouter(prefix="/v1/objects", route_class=GatewayRoute, tags=["objects"], responses=other_responses())
+
+_REFUSALS = problem_responses(*AUTHENTICATED, Code.NOT_FOUND, Code.STORAGE_UNAVAILABLE)
 
 
-@router.get("")
+@router.get("", responses=_REFUSALS | problem_responses(Code.INVALID_REQUEST))
 async def list_objects(call: Authenticated, query: Annotated[schemas.ListQuery, Query()]) -> schemas.Objects:
     """List the tenant's objects in the order of their keys, a page at a time."""
     tenant = call.allowed(Action.READ).tenant
@@ -26,7 +28,7 @@ async def list_objects(call: Authenticated, query: Annotated[schemas.ListQuery, 
     return schemas.Objects([bodies.stored(found) for found in objects], cursor)
 
 
-@router.get("/{key:path}")
+@router.get("/{key:path}", responses=_REFUSALS)
 async def read_object(call: Authenticated, key: str) -> schemas.Object:
     """Describe one object."""
     found = ObjectKey.parse_key(key).of(call.allowed(Action.READ).tenant)
@@ -36,7 +38,7 @@ async def read_object(call: Authenticated, key: str) -> schemas.Object:
     return bodies.stored(stored_object(found, head))
 
 
-@router.delete("/{key:path}", status_code=204)
+@router.delete("/{key:path}", status_code=204, responses=_REFUSALS)
 async def delete_object(call: Authenticated, key: str) -> None:
     """Delete one object for good, also the second time."""
     await call.gateway.uploads.delete(ObjectKey.parse_key(key).of(call.allowed(Action.DELETE).tenant))

@@ -1,5 +1,7 @@
 """/v1/uploads and /v1/passes: tickets, and what they are spent on."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from gateway.content.media_types import parse_media_type
@@ -8,16 +10,44 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import acting_as, allow
 from gateway.grants.principals import Action, Kind, Limits
 from gateway.http import bodies, schemas
+from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, problem_responses
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
 
-router = APIRouter(prefix="/v1", route_class=GatewayRoute)
+router = APIRouter(prefix="/v1", route_class=GatewayRoute, tags=["uploads"], responses=other_responses())
+
+_POLICY = (Code.POLICY_UNKNOWN, Code.TYPE_NOT_ALLOWED)
+_FILE = (
+    Code.EXTENSION_MISMATCH,
+    Code.TOO_LARGE,
+    Code.CHECKSUM_REQUIRED,
+    Code.INVALID_FILENAME,
+    Code.METADATA_TOO_LARGE,
+)
+_TICKET = (Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.STORAGE_UNAVAILABLE)
+_PROOF = (
+    Code.NOT_UPLOADED,
+    Code.CONTENT_CHANGED,
+    Code.SIZE_MISMATCH,
+    Code.CONTENT_MISMATCH,
+    Code.ACTIVE_CONTENT,
+)
+_LATER: dict[int | str, dict[str, Any]] = {
+    202: {"model": schemas.Status, "description": "Not stored yet: ask again after `retry_after` seconds."}
+}
+_MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 
 
-@router.post("/uploads", status_code=201)
+@router.post(
+    "/uploads",
+    status_code=201,
+    responses=problem_responses(
+        *AUTHENTICATED, *WITH_BODY, *_POLICY, *_FILE, Code.STORAGE_UNAVAILABLE, Code.INSECURE_STORAGE
+    ),
+)
 async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
     """Ask for a ticket: the policy decides, and the bucket refuses whatever differs from the answer."""
     bucket, policy = call.bucket(), call.tenant.policy_for(call.principal, wanted.policy)
-    grant = allow(call.principal, policy, wanted.wish(), name=call.gateway.random_name(), now=call.now)
+    grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now)
     ticket, grant_token = call.gateway.tokens.seal_grant(grant)
     put = bucket.put_object(
         grant, grant_token, await call.credentials(), now=call.now, expires_in=policy.put_expires_in
@@ -26,7 +56,7 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
 
 
 # Stands before the routes that take a ticket: no ticket is the word "complete".
-@router.post("/uploads/complete")
+@router.post("/uploads/complete", responses=_LATER | problem_responses(Code.FORBIDDEN, *_TICKET, *WITH_BODY, *_PROOF))
 async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequest) -> schemas.Status:
     """Complete an upload whose client was given its key and never a ticket."""
     principal = call.allowed(Action.UPLOAD)
@@ -35,14 +65,18 @@ async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequ
     return bodies.completed(call, await call.gateway.uploads.complete(grant))
 
 
-@router.get("/uploads/{ticket}")
+@router.get("/uploads/{ticket}", responses=problem_responses(*_TICKET), openapi_extra=_MAY_AUTHENTICATE)
 async def upload_status(call: Anyone, ticket: str) -> schemas.Status:
     """Ask where an upload stands."""
     grant = await call.grant(ticket)
     return bodies.status(call, await call.gateway.uploads.status(grant.key))
 
 
-@router.post("/uploads/{ticket}/complete")
+@router.post(
+    "/uploads/{ticket}/complete",
+    responses=_LATER | problem_responses(*_TICKET, *WITH_BODY, *_PROOF),
+    openapi_extra=_MAY_AUTHENTICATE,
+)
 async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteRequest) -> schemas.Status:
     """Prove what arrived and store it. A repeat is answered alike."""
     grant = await call.grant(ticket)
@@ -51,13 +85,18 @@ async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteReq
     return bodies.completed(call, await call.gateway.uploads.complete(grant))
 
 
-@router.delete("/uploads/{ticket}", status_code=204)
+@router.delete(
+    "/uploads/{ticket}",
+    status_code=204,
+    responses=problem_responses(*_TICKET, Code.ALREADY_STORED, Code.CONTENT_CHANGED),
+    openapi_extra=_MAY_AUTHENTICATE,
+)
 async def abort_upload(call: Anyone, ticket: str) -> None:
     """Revoke an upload that is not stored yet, also the second time."""
     await call.gateway.uploads.abort(await call.grant(ticket))
 
 
-@router.post("/passes", status_code=201)
+@router.post("/passes", status_code=201, responses=problem_responses(*AUTHENTICATED, *WITH_BODY, *_POLICY))
 async def create_pass(call: Authenticated, wanted: schemas.PassRequest) -> schemas.Pass:
     """Make a pass: an application's browser code may then ask for tickets, within these limits."""
     principal = call.allowed(Action.UPLOAD)
@@ -79,7 +118,7 @@ async def create_pass(call: Authenticated, wanted: schemas.PassRequest) -> schem
     return schemas.Pass(token, schemas.rfc3339(call.now + wanted.expires_in))
 
 
-@router.get("/policies")
+@router.get("/policies", responses=problem_responses(Code.UNAUTHENTICATED))
 async def list_policies(call: Authenticated) -> schemas.Policies:
     """List the policies that the caller may use."""
     return schemas.Policies([bodies.policy(policy) for policy in call.tenant.policies_for(call.principal)])
