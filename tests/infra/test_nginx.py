@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from gateway.http.guard import MAX_BODIES
 from gateway.http.static_files import ROOT_DIR, STATIC_DIR, static_url
 from tests.gateways import make_app
 from tests.http.live import serving
 from tests.servers.nginx import Certificate, Front, gateway_front
 from tests.servers.s3 import S3Server
 
+MAX_LINKS = MAX_BODIES["/v1/links"]
 POLICIES = (
     "x-content-type-options",
     "referrer-policy",
@@ -120,6 +122,13 @@ def test_a_body_that_the_gateway_would_refuse_is_refused_alike(client: httpx.Cli
     assert problem["code"] == "payload-too-large"
     assert len(problem.pop("request_id")) == 32
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_batch_of_links_may_be_as_long_as_the_gateway_takes_it(client: httpx.Client, front: Front) -> None:
+    statuses = [
+        client.post(f"{front.url}/v1/links", content=b"x" * size).status_code for size in (MAX_LINKS, MAX_LINKS + 1)
+    ]
+    assert statuses == [401, 413]
 
 
 def paths() -> list[str]:
