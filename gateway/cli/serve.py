@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -35,44 +36,46 @@ def serve(
     Settings come from GATEWAY_* variables, .env and gateway.toml; the store's credentials are found by boto3. Logs are
     JSON lines on standard error. SIGTERM and Ctrl-C end it as soon as what is under way is answered, within 20 s.
     """
-    from uvicorn import Server  # noqa: PLC0415 - the second that these imports take is not for --help to wait
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
-
-    from gateway.http.serving import run_config  # noqa: PLC0415 - as above
-    from gateway.settings import load  # noqa: PLC0415 - as above
-
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
-    settings = load()
-    counted = _count_together(settings)
-    app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
-    _warn(settings)
     bound = listen(host, port) if uds is None else listen_unix(uds)
-    _expose(settings, host)
-    name = bound.getsockname()
-    structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
     try:
-        if workers == 1:
-            Server(run_config(app)).run([bound])
-        else:
-            config = run_config(IMPORT_STRING, factory=True, workers=workers)
-            Multiprocess(config, [bound]).run()
+        _run(bound, workers)
     except KeyboardInterrupt:
         pass
     finally:
-        counted.close()
         if uds is not None:
             uds.unlink(missing_ok=True)
 
 
+def _run(bound: socket.socket, workers: int) -> None:
+    from gateway.settings import load  # noqa: PLC0415 - the second that these imports take is not for --help to wait
+
+    settings = load()
+
+    from uvicorn import Server  # noqa: PLC0415 - as above
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
+
+    from gateway.http.serving import run_config  # noqa: PLC0415 - as above
+
+    app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
+    warn(settings)
+    name = bound.getsockname()
+    structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
+    if workers == 1:
+        Server(run_config(app)).run([bound])
+    else:
+        Multiprocess(run_config(IMPORT_STRING, factory=True, workers=workers), [bound]).run()
+
+
 def application() -> "FastAPI":
     """Return the gateway as the settings want it: what each of several workers runs."""
-    from gateway.settings import load  # noqa: PLC0415 - see serve
+    from gateway.settings import load  # noqa: PLC0415 - see _run
 
     return _application(load())
 
 
 def _application(settings: "Settings") -> "FastAPI":
-    from gateway import logs  # noqa: PLC0415 - see serve
+    from gateway import logs  # noqa: PLC0415 - see _run
     from gateway.app import create_app  # noqa: PLC0415 - as above
 
     logs.configure(settings.log_level)
@@ -103,7 +106,7 @@ def _expose(settings: "Settings", host: str) -> None:
         metrics.expose(host, settings.metrics_port)
 
 
-def _warn(settings: "Settings") -> None:
+def warn(settings: "Settings") -> None:
     """Tell at the start what will be refused later: design section 7, `insecure-storage`."""
     https = (settings.public_url or "").startswith("https:")
     if https and settings.public_endpoint().scheme == "http":
