@@ -55,7 +55,7 @@ class Figure:
 
 def report(series: Sequence[Series], figures: Sequence[Figure]) -> None:
     """Print the tables."""
-    console = Console()
+    console = Console(width=100)
     times = Table("measured", "CPU µs", "per second", "p50 ms", "p99 ms", "rounds", title="Medians, on one core")
     for one in series:
         cells = [_cell(values) for values in (one.microseconds, one.per_second, one.p50_ms, one.p99_ms)]
