@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -65,10 +66,13 @@ async def issue(client: httpx.AsyncClient, **wish: object) -> dict[str, Any]:
     return ticket
 
 
-async def put(bucket: httpx.AsyncClient, ticket: dict[str, Any], body: bytes = PNG, **headers: str) -> httpx.Response:
-    """Send the bytes as the ticket says, and what else a client may think of."""
+async def put(
+    bucket: httpx.AsyncClient, ticket: dict[str, Any], body: bytes = PNG, more: Mapping[str, str] | None = None
+) -> httpx.Response:
+    """Send the bytes as the ticket says, with what more headers a client may think of."""
     upload = ticket["upload"]
-    return await bucket.request(upload["method"], upload["url"], content=body, headers={**upload["headers"], **headers})
+    headers = {**upload["headers"], **(more or {})}
+    return await bucket.request(upload["method"], upload["url"], content=body, headers=headers)
 
 
 async def complete(client: httpx.AsyncClient, ticket: dict[str, Any]) -> httpx.Response:

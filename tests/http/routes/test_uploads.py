@@ -402,9 +402,8 @@ async def test_metadata_of_a_client_is_kept_and_believed_nothing(
     assert sent == ["x-amz-meta-grant"]
     assert await status_of(client, ticket) == waiting("waiting")
     # MiniStack takes metadata that nobody signed: even then a state is nothing but a marker's.
-    assert (
-        await put(bucket, ticket, **{"x-amz-meta-state": "stored", "x-amz-meta-code": "infected"})
-    ).status_code == 200
+    forged = {"x-amz-meta-state": "stored", "x-amz-meta-code": "infected"}
+    assert (await put(bucket, ticket, more=forged)).status_code == 200
     assert await status_of(client, ticket) == waiting("uploaded")
     stored = (await complete(client, ticket)).json()["object"]
     assert (stored["key"], stored["principal"], stored["metadata"]) == (ticket["key"], "alice", metadata)
