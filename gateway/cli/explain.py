@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def explain(
-    url: Annotated[str, typer.Argument(help="A presigned URL, a link, or a token; in quotes, because of its '&'.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="A presigned URL, a link, or a token; in quotes, because of its '&'.")
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -25,7 +25,7 @@ DIRECT_EXPIRES_IN = 3600  # seconds
 
 
 def link(  # noqa: PLR0913 - each option of the command
-    key: Annotated[str, typer.Argument(help="The object: objects/<tenant>/<policy>/<name>.<ext>.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The object: objects/<tenant>/<policy>/<name>.<ext>.")],
     filename: Annotated[str | None, typer.Option(help="Name to save it under.")] = None,
     *,
     inline: Annotated[

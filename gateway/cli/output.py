@@ -49,7 +49,7 @@ class Commands(TyperGroup):
 def _line(error: TyperException) -> str:
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
-    return message if context is None else f"{message} See '{context.command_path} --help'."
+    return message if context is None else f"{message.rstrip('.')}: see '{context.command_path} --help'"
 
 
 def say(text: str = "", *, to_stderr: bool = False) -> None:

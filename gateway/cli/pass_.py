@@ -11,7 +11,9 @@ from gateway.grants.principals import is_principal_name
 
 
 def make(  # noqa: PLR0913 - each option of the command
-    principal: Annotated[str, typer.Argument(help="On whose behalf it uploads: recorded with each object.")] = "cli",
+    principal: Annotated[
+        str, typer.Argument(metavar="PRINCIPAL", help="On whose behalf it uploads: recorded with each object.")
+    ] = "cli",
     *,
     policy: Annotated[str, typer.Option(help="The one policy it may use.")] = "default",
     tenant: Annotated[str, typer.Option(help="The application it is for.")] = "default",

@@ -135,5 +135,5 @@ def test_wrong_usage_is_one_line_and_exit_code_2() -> None:
     said = say("serve", "--prot", "1")
     assert (said.stdout, said.exit_code) == ("", 2)
     assert said.stderr.startswith("No such option: --prot")
-    assert said.stderr.endswith(" See 'gateway serve --help'.\n")
+    assert said.stderr.endswith(": see 'gateway serve --help'\n")
     assert said.stderr.count("\n") == 1

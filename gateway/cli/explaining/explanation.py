@@ -1,6 +1,5 @@
 """The value that all explaining comes to, what it may know of the settings, and its words for time and keys."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,8 +35,8 @@ class Known:
 
 
 def printable(text: str) -> str:
-    """Return the text with all escaped that is not to be seen as it stands, such as control characters."""
-    return text if text.isprintable() else json.dumps(text)[1:-1].replace("\x7f", "\\u007f")
+    """Return the text with each character escaped that is not to be seen as it stands: controls, bidi marks."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def moment(at: int, now: int) -> str:
