@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.content.media_types import BY_EXTENSION
+from gateway.errors import Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.s3.storage import Head, Storage
@@ -62,12 +63,19 @@ def stored_object(key: ObjectKey, head: Head) -> StoredObject:
 
 
 async def page_of(storage: Storage, prefix: str, *, limit: int, after: str) -> tuple[list[StoredObject], str | None]:
-    """Return a page of objects in the order of their keys, and the key after which the next page begins."""
+    """Return a page of objects in the order of their keys, and the key after which the next page begins.
+
+    What lies there under a name that is none of ours is passed over.
+    """
     page = await storage.list(prefix, limit=limit, after=after)
-    heads = await asyncio.gather(*(storage.head(key) for key in page.keys))
-    objects = [
-        stored_object(ObjectKey.parse_key(key), head)
-        for key, head in zip(page.keys, heads, strict=True)
-        if head is not None
-    ]
+    keys = [key for key in map(_own_key, page.keys) if key is not None]
+    heads = await asyncio.gather(*(storage.head(key.key) for key in keys))
+    objects = [stored_object(key, head) for key, head in zip(keys, heads, strict=True) if head is not None]
     return objects, page.keys[-1] if page.more else None
+
+
+def _own_key(text: str) -> ObjectKey | None:
+    try:
+        return ObjectKey.parse_key(text)
+    except Refusal:
+        return None
