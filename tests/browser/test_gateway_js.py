@@ -248,10 +248,12 @@ async def test_a_page_that_is_no_answer_of_a_gateway_is_reported(page: Page, dou
 
 
 @pytest.mark.parametrize("status", ["scanning", "promoting"])
-async def test_a_proof_that_takes_time_is_asked_for_again(page: Page, double: Double, status: str) -> None:
+async def test_a_proof_that_takes_time_is_asked_for_again_when_it_says(page: Page, double: Double, status: str) -> None:
+    before = time.monotonic()
     double.answers[COMPLETE] = deque([answer(202, pending(status, retry_after=1))])
     assert (await run(page, double))["status"] == double.status("1")
     assert double.log == [*STRAIGHT, COMPLETE]
+    assert time.monotonic() - before >= 1
 
 
 async def test_what_the_proof_objects_to_is_reported(page: Page, double: Double) -> None:
