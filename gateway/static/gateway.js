@@ -107,7 +107,8 @@ export class GatewayError extends Error {
  */
 
 /**
- * Uploads one file and resolves once it is proved and stored. A failed or aborted upload leaves nothing behind.
+ * Uploads one file and resolves once it is proved and stored. A failed or aborted upload is withdrawn, as far as the
+ * gateway can still be reached.
  *
  * @param {File} file
  * @param {Connection & UploadOptions} options
