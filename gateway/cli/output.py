@@ -11,7 +11,7 @@ from typer.core import MarkupMode, TyperGroup
 from typer.exceptions import TyperException
 
 # Boxes and colours are for eyes: what is piped is plain.
-HELP_MODE: MarkupMode = "rich" if sys.stdout.isatty() else None
+HELP_MODE: MarkupMode = "markdown" if sys.stdout.isatty() else None
 
 
 class Failure(TyperException):
