@@ -13,6 +13,7 @@ from gateway.http.problems import Problem
 from gateway.markers import State
 
 WEEK = 604_800  # seconds
+MAX_EXACT = 2**53 - 1  # the integers that every reader of JSON keeps as they are, RFC 8259 section 6
 MAX_LINK_AGE = 366 * 86_400  # seconds; a link that has to live longer is signed by the app without an end
 
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="  # of no bytes at all, for the examples
@@ -64,7 +65,7 @@ class PassRequest(Request):
 
     policy: Annotated[str, Field(max_length=63)] = "default"
     principal: Annotated[str, Field(max_length=256)] | None = None
-    max_size: Annotated[int, Field(ge=0, description="bytes")] | None = None
+    max_size: Annotated[int, Field(ge=0, le=MAX_EXACT, description="bytes")] | None = None
     content_types: Annotated[list[str], Field(max_length=100, examples=[["image/jpeg", "image/png"]])] | None = None
     expires_in: Annotated[int, Field(ge=60, le=MAX_PASS_AGE, description="seconds")] = 3600
 

@@ -46,7 +46,8 @@ DOCUMENTED = {
     ("GET", "/healthz"): ["200"],
     ("GET", "/readyz"): ["200", "503"],
 }
-SECURED = {"required": [{"HTTPBearer": []}], "allowed": [{}, {"HTTPBearer": []}], "none": None}
+REQUIRED: list[dict[str, list[str]]] = [{"HTTPBearer": []}]
+ALLOWED: list[dict[str, list[str]]] = [{}, {"HTTPBearer": []}]
 BEFORE_ROUTES = {400, 408, 413, 414, 431}
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -146,19 +147,19 @@ def test_credentials_are_asked_for_exactly_where_the_document_says(
 ) -> None:
     security = operations(document)[method, path].get("security")
     url = base_url + path.format(ticket=ticket, token="a", filename="a", key="a")
-    body = {} if method == "POST" else None
+    body: dict[str, str] | None = {} if method == "POST" else None
     without = httpx.request(method, url, json=body).status_code == 401
     wrong = httpx.request(method, url, json=body, headers={"authorization": "Bearer gwk_nobody"}).status_code == 401
-    assert (without, wrong) == (security == SECURED["required"], security in (SECURED["required"], SECURED["allowed"]))
+    assert (without, wrong) == (security == REQUIRED, security in (REQUIRED, ALLOWED))
 
 
-def own_status(_: CheckContext, response: Response, case: Case) -> None:
+def own_status(_: CheckContext, response: Response, case: Case[Any]) -> None:
     """Hold that only what stands before the routes may answer what the operation itself does not list."""
     listed = DOCUMENTED[case.method.upper(), case.path]
     assert str(response.status_code) in listed or response.status_code in BEFORE_ROUTES
 
 
-def refused(context: CheckContext, response: Response, case: Case) -> None:
+def refused(context: CheckContext, response: Response, case: Case[Any]) -> None:
     """Hold that what the document forbids is refused, if not by the operation, then before it."""
     if response.status_code not in BEFORE_ROUTES:
         negative_data_rejection(context, response, case)
@@ -171,15 +172,15 @@ CHECKS: list[CheckFunction] = [
 
 
 def check(
-    operation: APIOperation, base_url: str, mode: GenerationMode, ticket: str, checks: list[CheckFunction]
+    operation: APIOperation[Any, Any, Any, Any], base_url: str, mode: GenerationMode, ticket: str, checks: list[CheckFunction]
 ) -> None:
     """Call the operation with generated requests; half of the tickets are live ones."""
-    tickets = [{}, {"path_parameters": {"ticket": ticket}}] if "{ticket}" in operation.path else [{}]
-    cases = st.one_of([operation.as_strategy(mode, **known) for known in tickets])
+    known = [None, {"ticket": ticket}] if "{ticket}" in operation.path else [None]
+    cases = st.one_of([operation.as_strategy(mode, path_parameters=parameters) for parameters in known])
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=SLOW)
     @given(case=cases)
-    def holds(case: Case) -> None:
+    def holds(case: Case[Any]) -> None:
         case.call_and_validate(base_url, headers={"authorization": f"Bearer {API_KEY}"}, checks=checks)
 
     holds()
@@ -212,7 +213,7 @@ class Journey:
     def __call__(self, method: str, path: str, body: object = None, **parameters: str) -> Any:  # noqa: ANN401 - JSON
         names = {name: value for name, value in parameters.items() if f"{{{name}}}" in path}
         query = {name: value for name, value in parameters.items() if name not in names}
-        given = {"body": body, "media_type": "application/json"} if method == "POST" else {}
+        given: dict[str, Any] = {"body": body, "media_type": "application/json"} if method == "POST" else {}
         case = self._schema[path][method].Case(path_parameters=names, query=query, **given)
         headers = {"authorization": f"Bearer {API_KEY}"}
         response = case.call_and_validate(self._base_url, headers=headers, checks=CHECKS, allow_redirects=False)
