@@ -1,6 +1,9 @@
 """One file, end to end: ticket, direct upload, proof, receipt, link; and what is no ticket's business."""
 
+import asyncio
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,12 +13,16 @@ from hypothesis import strategies as st
 
 from gateway.apps import open_receipt
 from gateway.errors import Code
-from tests.gateways import APP_SECRET
+from gateway.uploads import Uploads
+from tests.gateways import APP_SECRET, calling, make_app
 from tests.http.routes.flow import (
+    NOW,
+    NOWHERE,
     PNG,
     PNG_ETAG,
     PNG_SHA256,
     READER_KEY,
+    TENANTS,
     UPLOADER_KEY,
     WISH,
     assert_refused,
@@ -25,6 +32,7 @@ from tests.http.routes.flow import (
     put,
     store,
 )
+from tests.memory_storage import MemoryStorage
 
 NOT_AS_DOCUMENTED = Code.INVALID_REQUEST.sentence
 
@@ -419,3 +427,32 @@ async def test_a_filename_of_every_kind_survives(client: httpx.AsyncClient, buck
         'inline; filename="Zurich _am See_ 100 _ _.png"; '
         "filename*=UTF-8''Z%C3%BCrich%20%22am%20See%22%20100%20%25%20%F0%9F%8F%94.png"
     )
+
+
+class Stalled(MemoryStorage):
+    """A bucket in which copies begin and do not end."""
+
+    async def copy(
+        self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        await asyncio.sleep(3600)
+        await super().copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
+
+
+async def test_a_promotion_that_takes_long_is_202_and_says_when_to_ask_again() -> None:
+    storage, app = Stalled(NOW), make_app(NOWHERE, clock=lambda: NOW, tenants=TENANTS)
+    gateway = app.state.gateway
+    uploads = Uploads(storage, gateway.tokens, lambda: "nonce", answer_within=0.02)
+    app.state.gateway = replace(gateway, storage=storage, uploads=uploads)
+    async with calling(app) as client:
+        ticket = await issue(client)
+        metadata = {"grant": ticket["upload"]["headers"]["x-amz-meta-grant"]}
+        storage.upload(
+            ticket["upload_key"], PNG, content_type="image/png", metadata=metadata, checksum_sha256=PNG_SHA256
+        )
+        for _ in range(2):
+            answer = await complete(client, ticket)
+            assert (answer.status_code, answer.json()) == (202, {**waiting("promoting"), "retry_after": 3})
+        assert await status_of(client, ticket) == waiting("promoting")
+        for task in uploads._running.values():
+            task.cancel()

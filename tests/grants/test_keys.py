@@ -1,0 +1,130 @@
+"""Keys: one form, one stage each, and nothing of a client in them."""
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import NAME_BYTES, SEGMENT, ObjectKey
+
+NAME = "0123456789abcdef0123456789abcdef"
+KEY = ObjectKey("default", "photos", NAME, "jpg")
+
+
+def refused(text: str) -> bool:
+    for parse in (ObjectKey.parse_key, ObjectKey.parse_upload_key):
+        with pytest.raises(Refusal) as caught:
+            parse(text)
+        assert (caught.value.code, caught.value.detail) == (Code.NOT_FOUND, Code.NOT_FOUND.sentence)
+    return True
+
+
+def test_a_key_has_the_same_name_in_quarantine_and_once_promoted() -> None:
+    assert KEY.key == f"objects/default/photos/{NAME}.jpg"
+    assert KEY.upload_key == f"incoming/default/photos/{NAME}.jpg"
+    assert ObjectKey.parse_key(KEY.key) == ObjectKey.parse_upload_key(KEY.upload_key) == KEY
+
+
+def test_a_key_is_read_only_in_its_own_stage() -> None:
+    for parse, text in ((ObjectKey.parse_key, KEY.upload_key), (ObjectKey.parse_upload_key, KEY.key)):
+        with pytest.raises(Refusal):
+            parse(text)
+
+
+def test_a_random_name_has_128_bits_and_fits() -> None:
+    name = secrets.token_hex(NAME_BYTES)
+    assert NAME_BYTES * 8 >= 128
+    key = ObjectKey("a", "b", name, "txt")
+    assert ObjectKey.parse_key(key.key) == key
+
+
+@pytest.mark.threat(1, 35)
+def test_a_key_of_another_tenant_is_like_none() -> None:
+    assert KEY.of("default") is KEY
+    with pytest.raises(Refusal) as caught:
+        KEY.of("other")
+    assert (caught.value.code, caught.value.detail) == (Code.NOT_FOUND, Code.NOT_FOUND.sentence)
+
+
+@pytest.mark.threat(15)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/",
+        "objects",
+        "objects/",
+        f"/objects/default/photos/{NAME}.jpg",
+        f"objects/default/photos/{NAME}.jpg/",
+        f"objects/default/photos/{NAME}.jpg\n",
+        f"objects/default/photos/{NAME}.jpg\0",
+        f"objects//photos/{NAME}.jpg",
+        f"objects/default//{NAME}.jpg",
+        f"objects/../photos/{NAME}.jpg",
+        f"objects/./photos/{NAME}.jpg",
+        f"objects/default/photos/../{NAME}.jpg",
+        f"objects/default/photos/more/{NAME}.jpg",
+        f"objects/Default/photos/{NAME}.jpg",
+        f"objects/-default/photos/{NAME}.jpg",
+        f"objects/default-/photos/{NAME}.jpg",
+        f"objects/{'x' * 64}/photos/{NAME}.jpg",
+        f"objects/dé/photos/{NAME}.jpg",
+        f"objects/default/photos/{NAME.upper()}.jpg",
+        f"objects/default/photos/{NAME}",
+        f"objects/default/photos/{NAME}.",
+        f"objects/default/photos/{NAME}.JPG",
+        f"objects/default/photos/{NAME}.jpg.html",
+        f"objects/default/photos/{NAME}.{'x' * 11}",
+        "objects/default/photos/tooshort.jpg",
+        f"objects/default/photos/{'x' * 129}.jpg",
+        f"objects/default/photos/{NAME}٣.jpg",
+        f"objects/default/photos/%2e%2e/{NAME}.jpg",
+        f"objects\\default\\photos\\{NAME}.jpg",
+        f"elsewhere/default/photos/{NAME}.jpg",
+        "soap",
+        "x" * 1025,
+        "é" * 513,
+    ],
+)
+def test_anything_else_is_no_key(text: str) -> None:
+    assert refused(text)
+    assert refused(text.replace("objects", "incoming", 1))
+
+
+@pytest.mark.threat(15)
+@given(st.text(max_size=80))
+def test_no_text_is_a_key(text: str) -> None:
+    assert refused(text)
+
+
+@pytest.mark.threat(15)
+@pytest.mark.parametrize("plane", range(17))
+def test_no_code_point_but_lower_case_ascii_stands_in_a_key(plane: int) -> None:
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789")
+    for number in range(plane * 0x10000, (plane + 1) * 0x10000):
+        character = chr(number)
+        if character in allowed:
+            continue
+        # A hyphen may stand within a tenant's name, a dot before the extension and a slash between two segments: there.
+        try:
+            ObjectKey.parse_key(f"objects/default/photos/{NAME[:16]}{character}{NAME[16:]}.jpg")
+        except Refusal:
+            continue
+        raise AssertionError(hex(number))
+
+
+@given(
+    st.builds(
+        ObjectKey,
+        tenant=st.from_regex(SEGMENT, fullmatch=True),
+        policy=st.from_regex(SEGMENT, fullmatch=True),
+        name=st.from_regex(r"[a-z0-9]{26,128}", fullmatch=True),
+        extension=st.from_regex(r"[a-z0-9]{1,10}", fullmatch=True),
+    )
+)
+def test_every_key_reads_back_and_is_short_enough_for_s3(key: ObjectKey) -> None:
+    assert ObjectKey.parse_key(key.key) == key
+    assert ObjectKey.parse_upload_key(key.upload_key) == key
+    assert len(key.upload_key) <= 1024
