@@ -26,7 +26,7 @@ from pydantic_settings import (
 from gateway.grants.app_tokens import AppTokens
 from gateway.grants.policies import Tenant
 from gateway.grants.tokens import Tokens
-from gateway.s3.bucket import Endpoint
+from gateway.s3.endpoints import Endpoint
 from gateway.setting_tables import JwtSettings, TenantSettings
 from gateway.setting_values import (
     BucketName,

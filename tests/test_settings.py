@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.grants.policies import Policy, Tenant
-from gateway.s3.bucket import Endpoint
+from gateway.s3.endpoints import Endpoint
 from gateway.settings import Settings, SettingsError, load
 
 SECRETS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]

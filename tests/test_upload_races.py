@@ -28,8 +28,9 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.grants.tokens import Tokens
 from gateway.markers import State, marker_of
-from gateway.s3.bucket import Bucket, Endpoint
+from gateway.s3.bucket import Bucket
 from gateway.s3.credentials import open_session
+from gateway.s3.endpoints import Endpoint
 from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import Changed, Head, Page, Place, S3Storage, Storage
 from gateway.uploads import Outcome, Uploads

@@ -119,5 +119,5 @@ def _presigned(  # noqa: PLR0913, PLR0917 - what a presigned GET is made of
     finally:
         source.close()
     bucket = Bucket(settings.public_endpoint(), settings.region)
-    get = bucket.get_object(key, filename, disposition, credentials, now=now, expires_in=expires_in)
-    return get.url, get.expires_at
+    downloads = bucket.downloads(credentials, now=now, expires_in=expires_in)
+    return downloads.get(key, filename, disposition), downloads.expires_at

@@ -19,34 +19,39 @@ ACCEPTED = 202
 def ticket(base_url: str, grant: Grant, token: str, put: PresignedRequest, now: int) -> schemas.Ticket:
     """Write the ticket of a single PUT."""
     url = f"{base_url}/v1/uploads/{token}"
-    return schemas.Ticket(
-        token,
-        grant.key.key,
-        grant.key.upload_key,
-        rfc3339(grant.expires_at),
-        rfc3339(now),
-        schemas.Upload(put.method, put.url, put.headers, rfc3339(put.expires_at)),
-        None,
-        url,
-        f"{url}/complete",
-        url,
-    )
+    return {
+        "ticket": token,
+        "key": grant.key.key,
+        "upload_key": grant.key.upload_key,
+        "expires_at": rfc3339(grant.expires_at),
+        "server_time": rfc3339(now),
+        "upload": {
+            "method": put.method,
+            "url": put.url,
+            "headers": put.headers,
+            "expires_at": rfc3339(put.expires_at),
+        },
+        "multipart": None,
+        "status_url": url,
+        "complete_url": f"{url}/complete",
+        "abort_url": url,
+    }
 
 
 def stored(found: StoredObject) -> schemas.Object:
     """Write a stored object."""
-    return schemas.Object(
-        found.key.key,
-        found.size,
-        found.content_type,
-        found.filename,
-        found.checksum_sha256,
-        found.checksum_type,
-        found.etag,
-        found.principal,
-        found.metadata,
-        rfc3339(found.stored_at),
-    )
+    return {
+        "key": found.key.key,
+        "size": found.size,
+        "content_type": found.content_type,
+        "filename": found.filename,
+        "checksum_sha256": found.checksum_sha256,
+        "checksum_type": found.checksum_type,
+        "etag": found.etag,
+        "principal": found.principal,
+        "metadata": found.metadata,
+        "stored_at": rfc3339(found.stored_at),
+    }
 
 
 def link_url(base_url: str, token: str, filename: Filename | None) -> str:
@@ -65,28 +70,28 @@ def completed(call: Call, outcome: Outcome) -> schemas.Status:
 def status(call: Call, outcome: Outcome) -> schemas.Status:
     """Write where an upload stands. The receipt and the link of a stored one are the same at every repeat."""
     found = outcome.stored
-    return schemas.Status(
-        outcome.state,
-        [],
-        None if found is None else stored(found),
-        None if found is None else _receipt(call, found),
-        None if found is None else _link(call, found),
-        None if outcome.code is None else _problem(call, outcome.code),
-        outcome.retry_after,
-    )
+    return {
+        "status": outcome.state,
+        "parts": [],
+        "object": None if found is None else stored(found),
+        "receipt": None if found is None else _receipt(call, found),
+        "link": None if found is None else _link(call, found),
+        "problem": None if outcome.code is None else _problem(call, outcome.code),
+        "retry_after": outcome.retry_after,
+    }
 
 
 def policy(allowed: Policy) -> schemas.PolicySummary:
     """Write what a policy takes."""
     media_types = allowed.media_types.values()
-    return schemas.PolicySummary(
-        allowed.name,
-        [media_type.name for media_type in media_types],
-        [extension for media_type in media_types for extension in media_type.extensions],
-        allowed.max_size,
-        allowed.checksum,
-        None,
-    )
+    return {
+        "name": allowed.name,
+        "content_types": [media_type.name for media_type in media_types],
+        "extensions": [extension for media_type in media_types for extension in media_type.extensions],
+        "max_size": allowed.max_size,
+        "checksum": allowed.checksum,
+        "multipart_from": None,
+    }
 
 
 def _receipt(call: Call, found: StoredObject) -> str:
@@ -108,7 +113,7 @@ def _link(call: Call, found: StoredObject) -> str:
     tenant = call.gateway.tenants[found.key.tenant]
     rules = tenant.policies.get(found.key.policy)
     filename = Filename(found.filename)
-    # Counted from the moment of storing, so that a repeat is answered alike; from now once that link would be dead.
+    # Counted from the moment of storing, so that a repeat is answered alike, until half of that link is used up.
     lifetime = tenant.link_expires_in(found.key.policy)
     issued_at = found.stored_at if call.now < found.stored_at + lifetime // 2 else call.now
     link = Link(

@@ -79,13 +79,13 @@ class GatewayRoute(APIRoute):
                 return result
             if answer is None:
                 return Response(status_code=status)
-            return Response(answer(result, by_alias=True), call.status_code or status, media_type=JSON)
+            return Response(answer(result), call.status_code or status, media_type=JSON)
 
         return handle
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or name in a 405 the methods of all routes of this path; Starlette names those of one."""
-        if scope["method"] not in self.methods:
+        if scope["method"] not in (self.methods or ()):
             raise HTTPException(405, headers={"allow": ", ".join(sorted(_methods(scope)))})
         await super().handle(scope, receive, send)
 

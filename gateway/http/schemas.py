@@ -1,12 +1,12 @@
-"""The bodies of the HTTP interface: strict models for what comes in, frozen values for what goes out."""
+"""The bodies of the HTTP interface: strict models for what comes in, plain dictionaries for what goes out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from gateway.grants.app_tokens import MAX_PASS_AGE
 from gateway.http.problems import Problem
@@ -96,8 +96,7 @@ class ListQuery(BaseModel):
     cursor: Annotated[str, Field(max_length=4096)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(TypedDict):
     """The presigned PUT; `headers` are those the client has to set (content-length is signed, and sent by itself)."""
 
     method: str
@@ -106,8 +105,7 @@ class Upload:
     expires_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(TypedDict):
     """A presigned part of a multipart upload."""
 
     part_number: int
@@ -118,8 +116,7 @@ class Part:
     expires_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Multipart:
+class Multipart(TypedDict):
     """How a large file is divided; `parts` are the first ones."""
 
     part_size: int
@@ -128,8 +125,7 @@ class Multipart:
     parts_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(TypedDict):
     """What spends a grant: the presigned request, and where to ask and to complete."""
 
     ticket: str
@@ -144,8 +140,7 @@ class Ticket:
     abort_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(TypedDict):
     """A stored object."""
 
     key: str
@@ -160,8 +155,7 @@ class Object:
     stored_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class ArrivedPart:
+class ArrivedPart(TypedDict):
     """A part that lies in the bucket."""
 
     part_number: int
@@ -169,8 +163,7 @@ class ArrivedPart:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(TypedDict):
     """Where an upload stands."""
 
     status: State
@@ -182,16 +175,10 @@ class Status:
     retry_after: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A pass for a browser."""
-
-    token: Annotated[str, Field(serialization_alias="pass")]
-    expires_at: str
+Pass = TypedDict("Pass", {"pass": str, "expires_at": str})
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(TypedDict):
     """A link of a batch."""
 
     key: str
@@ -199,31 +186,27 @@ class Linked:
     expires_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unlinked:
+class Unlinked(TypedDict):
     """A key that no link can be made for: its form or its tenant is wrong."""
 
     key: str
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(TypedDict):
     """A batch of links, in the order asked."""
 
     links: list[Linked | Unlinked]
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(TypedDict):
     """A page of a listing; `cursor` asks for the next one."""
 
     objects: list[Object]
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySummary:
+class PolicySummary(TypedDict):
     """What a policy takes: sizes in bytes."""
 
     name: str
@@ -234,15 +217,13 @@ class PolicySummary:
     multipart_from: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
+class Policies(TypedDict):
     """The policies that the caller may use."""
 
     policies: list[PolicySummary]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(TypedDict):
     """That the process answers, or that it reaches the bucket."""
 
     status: Literal["alive", "ready"]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from gateway.errors import Code, Refusal
+from gateway.mac import Mac
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 PAYLOAD = "UNSIGNED-PAYLOAD"  # a presigned request cannot know its body
@@ -88,7 +89,7 @@ def signing_key(secret_access_key: str, date: str, region: str, service: str) ->
 class Signer:
     """All that depends only on credentials, region and second, computed once: build one a second and reuse it."""
 
-    __slots__ = ("_inner", "_longest", "_outer", "_query_end", "_query_start", "_string_to_sign_start")
+    __slots__ = ("_longest", "_mac", "_query_end", "_query_start", "_string_to_sign_start")
 
     def __init__(self, credentials: Credentials, region: str, now: int, service: str = "s3") -> None:
         """Date all signatures `now`, in seconds since the epoch."""
@@ -101,10 +102,7 @@ class Signer:
         )
         self._query_end = f"{f'&X-Amz-Security-Token={encode(token)}' if token else ''}&X-Amz-SignedHeaders="
         self._string_to_sign_start = f"{ALGORITHM}\n{timestamp}\n{scope}\n"
-        key = signing_key(credentials.secret_access_key, timestamp[:8], region, service).ljust(64, b"\0")
-        # RFC 2104: H(key ^ opad, H(key ^ ipad, text)); copies of both states begun save half of every HMAC.
-        self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
-        self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
+        self._mac = Mac(signing_key(credentials.secret_access_key, timestamp[:8], region, service))
         expires_at = credentials.expires_at
         self._longest = MAX_LIFETIME if expires_at is None else min(MAX_LIFETIME, expires_at - now)
 
@@ -148,10 +146,7 @@ class Signer:
 
     def signature(self, string_to_sign: str) -> str:
         """HMAC-SHA256 of the string to sign under the signing key, in hex."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(string_to_sign.encode())
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        return self._mac.hexdigest(string_to_sign.encode())
 
 
 def _pair(parameter: str) -> tuple[str, str]:

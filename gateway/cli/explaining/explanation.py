@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.s3.bucket import Endpoint
+from gateway.s3.endpoints import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

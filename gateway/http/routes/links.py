@@ -1,6 +1,7 @@
 """/v1/links makes links in batches; /d/… is where they lead."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +18,7 @@ from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, pro
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
 from gateway.http.schemas import WEEK, rfc3339
 from gateway.s3.bucket import WINDOW
+from gateway.s3.downloads import Downloads
 
 router = APIRouter(route_class=GatewayRoute, tags=["links"], responses=other_responses())
 
@@ -33,7 +35,7 @@ async def create_links(call: Authenticated, wanted: schemas.LinksRequest) -> sch
     """Make up to 1,000 links. An error is about a key's form or tenant; whether an object exists is not looked up."""
     call.allowed(Action.LINK)
     link = await _direct(call) if wanted.via == "direct" else _redirecting(call)
-    return schemas.Links([_linked(call.principal.tenant, one, link) for one in wanted.links])
+    return {"links": [_linked(call.principal.tenant, one, link) for one in wanted.links]}
 
 
 def _linked(tenant: str, wanted: schemas.WantedLink, link: _Maker) -> schemas.Linked | schemas.Unlinked:
@@ -42,19 +44,22 @@ def _linked(tenant: str, wanted: schemas.WantedLink, link: _Maker) -> schemas.Li
         filename = None if wanted.filename is None else Filename.parse(wanted.filename, max_bytes=LINK_FILENAME_BYTES)
         url, expires_at = link(key, filename, wanted)
     except Refusal as refusal:
-        return schemas.Unlinked(wanted.key, refusal.code.code)
-    return schemas.Linked(wanted.key, url, rfc3339(expires_at))
+        return {"key": wanted.key, "error": refusal.code.code}
+    return {"key": wanted.key, "url": url, "expires_at": rfc3339(expires_at)}
 
 
 async def _direct(call: AuthenticatedCall) -> _Maker:
     bucket, credentials = call.bucket(), await call.credentials()
 
-    def link(key: ObjectKey, filename: Filename | None, wanted: schemas.WantedLink) -> tuple[str, int]:
-        expires_in = wanted.expires_in or DIRECT_EXPIRES_IN
+    @cache
+    def downloads(expires_in: int) -> Downloads:
         if expires_in > WEEK:
             raise Refusal(Code.INVALID_REQUEST)
-        get = bucket.get_object(key, filename, wanted.disposition, credentials, now=call.now, expires_in=expires_in)
-        return get.url, get.expires_at
+        return bucket.downloads(credentials, now=call.now, expires_in=expires_in)
+
+    def link(key: ObjectKey, filename: Filename | None, wanted: schemas.WantedLink) -> tuple[str, int]:
+        made = downloads(wanted.expires_in or DIRECT_EXPIRES_IN)
+        return made.get(key, filename, wanted.disposition), made.expires_at
 
     return link
 
@@ -85,17 +90,14 @@ _REDIRECT: dict[str, Any] = {
 async def follow_link(call: Anyone, token: str) -> Response:
     """Redirect to a presigned GET (for HEAD to a presigned HEAD) that lives for minutes."""
     link = call.gateway.tokens.open_link(token, call.now)
-    expires_in = call.gateway.get_expires_in + WINDOW
-    get = call.bucket().get_object(
-        link.key,
-        link.filename,
-        link.disposition,
-        await call.credentials(),
-        now=call.now - call.now % WINDOW,
-        expires_in=expires_in,
-        method="HEAD" if call.request.method == "HEAD" else "GET",
+    downloads = call.bucket().downloads(
+        await call.credentials(), now=call.now, expires_in=call.gateway.get_expires_in, window=WINDOW
     )
-    return Response(status_code=307, headers={"location": get.url})
+    if call.request.method == "HEAD":
+        url = downloads.head(link.key)
+    else:
+        url = downloads.get(link.key, link.filename, link.disposition)
+    return Response(status_code=307, headers={"location": url})
 
 
 @router.head("/d/{token}/{filename}", **_REDIRECT)

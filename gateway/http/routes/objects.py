@@ -25,7 +25,7 @@ async def list_objects(call: Authenticated, query: Annotated[schemas.ListQuery, 
     after = call.gateway.tokens.open_cursor(query.cursor, tenant, prefix) if query.cursor else ""
     objects, last = await page_of(call.gateway.storage, prefix, limit=query.limit, after=after)
     cursor = call.gateway.tokens.seal_cursor(tenant, prefix, last) if last else None
-    return schemas.Objects([bodies.stored(found) for found in objects], cursor)
+    return {"objects": [bodies.stored(found) for found in objects], "cursor": cursor}
 
 
 @router.get("/{key:path}", responses=_REFUSALS)

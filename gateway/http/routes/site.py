@@ -47,7 +47,8 @@ _MEDIA_TYPES = {
 _OTHER_MEDIA_TYPE = "application/octet-stream"
 _RANGE = re.compile(r"[ \t]*(?:(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})?|-[0-9]{1,18})[ \t]*")
 _CONDITIONS = StaticFiles()
-_KEPT_ON_304 = ("access-control-allow-origin", "cache-control", "etag", "last-modified")
+# A browser takes over the headers of a 304, so that the default policy would block a page it has already.
+_KEPT_ON_304 = ("access-control-allow-origin", "cache-control", "content-security-policy", "etag", "last-modified")
 
 
 def routes(static_dir: Path, root_dir: Path, storage_origin: str) -> list[BaseRoute]:

@@ -115,10 +115,10 @@ async def create_pass(call: Authenticated, wanted: schemas.PassRequest) -> schem
         now=call.now,
         expires_in=wanted.expires_in,
     )
-    return schemas.Pass(token, schemas.rfc3339(call.now + wanted.expires_in))
+    return {"pass": token, "expires_at": schemas.rfc3339(call.now + wanted.expires_in)}
 
 
 @router.get("/policies", responses=problem_responses(Code.UNAUTHENTICATED))
 async def list_policies(call: Authenticated) -> schemas.Policies:
     """List the policies that the caller may use."""
-    return schemas.Policies([bodies.policy(policy) for policy in call.tenant.policies_for(call.principal)])
+    return {"policies": [bodies.policy(policy) for policy in call.tenant.policies_for(call.principal)]}

@@ -1,0 +1,18 @@
+"""Where presigned requests go."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Scheme, host (with port unless it is the default), and the path before a key: `/` or `/bucket/`."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    path: str
+
+    @property
+    def origin(self) -> str:
+        """`https://host`, as a Content-Security-Policy or a CORS rule names it."""
+        return f"{self.scheme}://{self.host}"
