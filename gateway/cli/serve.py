@@ -39,7 +39,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
     bound = listen(host, port) if uds is None else listen_unix(uds)
     try:
-        _run(bound, workers)
+        _run(bound, host, workers)
     except KeyboardInterrupt:
         pass
     finally:
@@ -47,7 +47,7 @@ def serve(
             uds.unlink(missing_ok=True)
 
 
-def _run(bound: socket.socket, workers: int) -> None:
+def _run(bound: socket.socket, host: str, workers: int) -> None:
     from gateway.settings import load  # noqa: PLC0415 - the second that these imports take is not for --help to wait
 
     settings = load()
@@ -57,14 +57,16 @@ def _run(bound: socket.socket, workers: int) -> None:
 
     from gateway.http.serving import run_config  # noqa: PLC0415 - as above
 
-    app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
-    warn(settings)
-    name = bound.getsockname()
-    structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
-    if workers == 1:
-        Server(run_config(app)).run([bound])
-    else:
-        Multiprocess(run_config(IMPORT_STRING, factory=True, workers=workers), [bound]).run()
+    with _count_together(settings):
+        app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
+        warn(settings)
+        _expose(settings, host)
+        name = bound.getsockname()
+        structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
+        if workers == 1:
+            Server(run_config(app)).run([bound])
+        else:
+            Multiprocess(run_config(IMPORT_STRING, factory=True, workers=workers), [bound]).run()
 
 
 def application() -> "FastAPI":
