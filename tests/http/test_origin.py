@@ -1,6 +1,7 @@
 """The origin of a request: what is believed, of whom, and what is refused."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,14 @@ def test_contradictions_between_forwarded_headers_are_refused(headers: list[tupl
 )
 def test_forwarded_is_read_as_rfc_7239_writes_it(text: str, elements: list[dict[str, str]]) -> None:
     assert parse_forwarded(text) == elements
+
+
+@pytest.mark.parametrize("text", ["," + " " * 30_000 + "@", "a=" + "b" * 30_000 + "@", 'a="' + r"\"" * 15_000])
+def test_a_long_malformed_forwarded_header_is_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="malformed"):
+        parse_forwarded(text)
+    assert time.process_time() - began < 0.5  # seconds; quadratic time would take ten times that
 
 
 _TOKENS = st.text(alphabet="abcXYZ019!#$%&'*+.^_`|~-", min_size=1)
