@@ -1,0 +1,75 @@
+"""What the how-to pages show is true: their settings load, and their commands print what stands there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway import load
+from gateway.cli.dev_files import as_variables
+from gateway.http.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from gateway.s3.bucket import WINDOW
+from gateway.s3.documents import INCOMING_DAYS
+from gateway.setting_tables import PolicySettings
+from gateway.settings import Settings
+from tests.docs.conftest import Desk
+from tests.docs.pages import ROOT, blocks, page, transcript
+from tests.gateways import APP_SECRET, OTHER_APP_SECRET, SECRET_KEY
+
+FOLDER = ROOT / "docs" / "how-to"
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in FOLDER.glob("*.md"))
+THIRD = "an-app-secret-of-the-tenant-wiki-of-32-bytes-up"
+BASE = as_variables({"secret_keys": [SECRET_KEY], "bucket": "photos", "region": "eu-central-1"})
+SECRETS = {"default": APP_SECRET, "shop": OTHER_APP_SECRET, "wiki": THIRD}
+# For the pages' settings that are not about tenants.
+PHOTOS = {"photos": {"content_types": ["image/jpeg"], "max_size": "20 MB"}}
+TENANTS = as_variables({"tenants": {"default": {"app_secrets": [APP_SECRET], "policies": PHOTOS}}})
+
+
+@pytest.mark.parametrize(("name", "block"), [(name, block) for name in PAGES for block in blocks(page(name), "toml")])
+def test_the_settings_of_a_page_load(name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gateway.toml").write_text(block, "utf-8")
+    for variable, value in BASE.items():
+        monkeypatch.setenv(variable, value)
+    if "[tenants." in block:
+        for each in re.findall(r"^\[tenants\.(\w+)", block, re.MULTILINE):
+            monkeypatch.setenv(f"GATEWAY_TENANTS__{each.upper()}__APP_SECRETS", f'["{SECRETS[each]}"]')
+    else:
+        for variable, value in TENANTS.items():
+            monkeypatch.setenv(variable, value)
+    assert load().bucket == "photos", name
+
+
+def test_a_new_key_is_printed_as_shown(desk: Desk) -> None:
+    (step,) = transcript(page("docs/how-to/keys-passes-policies.md"))
+    different = [(r"gwk_[a-z0-9]{8}_[a-z0-9]{32}", "KEY"), (r'id = "[a-z0-9]{8}"', "ID"), (r"[0-9a-f]{64}", "SHA256")]
+    printed, told = desk.bash(step.command), step.output
+    for pattern, name in different:
+        assert re.search(pattern, told)
+        printed, told = re.sub(pattern, name, printed), re.sub(pattern, name, told)
+    assert printed == told
+
+
+def test_a_pass_is_made_in_a_shell_as_shown(desk: Desk) -> None:
+    (command,) = [block for block in blocks(page("docs/how-to/keys-passes-policies.md"), "sh") if "pass" in block]
+    sourced = "set -a; . .gateway/dev.env; set +a\n"
+    assert desk.bash(sourced + command.replace("photos", "default")).startswith("default.ey")
+
+
+def test_a_foreign_variable_ends_the_start_with_the_line_that_is_shown(desk: Desk) -> None:
+    (step,) = transcript(page("docs/how-to/production.md"))
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        desk.bash(f"set -a; . .gateway/dev.env; set +a\n{step.command}")
+    assert failed.value.stderr == step.output
+
+
+def test_the_numbers_of_the_pages_are_those_of_the_code() -> None:
+    production, rotate = page("docs/how-to/production.md"), page("docs/how-to/rotate-and-revoke.md")
+    assert f"within {GRACE_SECONDS} s" in production
+    assert f"the gateway keeps connections for {KEEP_ALIVE_SECONDS} s" in page("docs/how-to/behind-a-proxy.md")
+    assert f"{INCOMING_DAYS} days, until the lifecycle rule has emptied `incoming/`" in rotate
+    assert Settings.model_fields["get_expires_in"].default + WINDOW == 600
+    assert "a presigned GET that lives for ten minutes at most" in rotate
+    assert PolicySettings.model_fields["ticket_expires_in"].default == 3600
