@@ -40,9 +40,10 @@ class Threads:
             self._unfinished += 1
             needed = min(self._unfinished, self._count) > self._started
             self._started += needed
-        self._queue.put(lambda: _settle(future, work))
+            queue = self._queue
+            queue.put(lambda: _settle(future, work))
         if needed:
-            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+            threading.Thread(target=self._serve, args=(queue,), name=self._name, daemon=True).start()
         return future
 
     async def run(self, work: Callable[[], T], deadline: float) -> T:
@@ -51,13 +52,14 @@ class Threads:
             return await asyncio.wrap_future(self.start(work))
 
     def close(self) -> None:
-        """Let the threads end once the queue is empty."""
+        """Let the threads end once the queue is empty; a later call starts new ones."""
         with self._lock:
             for _ in range(self._started):
                 self._queue.put(None)
+            self._queue, self._started = SimpleQueue(), 0
 
-    def _serve(self) -> None:
-        while (item := self._queue.get()) is not None:
+    def _serve(self, queue: SimpleQueue[Callable[[], None] | None]) -> None:
+        while (item := queue.get()) is not None:
             item()
             del item  # or the last answer would live until the next call
             with self._lock:

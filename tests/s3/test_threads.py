@@ -76,6 +76,15 @@ async def test_close_lets_the_threads_end() -> None:
             await asyncio.sleep(0.002)
 
 
+async def test_work_that_comes_after_close_is_done_all_the_same() -> None:
+    """An application whose lifespan ended may be started again, as test clients do."""
+    threads = Threads(2, "test-again")
+    assert await threads.run(lambda: "before", 3) == "before"
+    threads.close()
+    assert await threads.run(lambda: "after", 3) == "after"
+    threads.close()
+
+
 def test_a_thread_that_is_stuck_does_not_keep_the_process_alive() -> None:
     program = (
         "import time; from gateway.s3.threads import Threads; "
