@@ -48,7 +48,9 @@ class Linker:
         disposition: Literal["inline", "attachment"] = "attachment",
         expires_in: int | None = LINK_EXPIRES_IN,
     ) -> str:
-        """Return the address of an object. `expires_in` is in seconds; None never ends, where the tenant allows it.
+        """Return the address of an object.
+
+        `expires_in` is in seconds; more than 366 days, or None for no end, opens only where the tenant allows it.
 
         Raises ValueError for a key that is not this tenant's, or a filename that cannot be one.
         """

@@ -5,11 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.content.media_types import MEDIA_TYPES
+from gateway.grants.app_tokens import MAX_LINK_AGE
 from gateway.grants.policies import MAX_SINGLE_PUT, Policy, Tenant
 from gateway.grants.principals import Action
 from gateway.setting_values import File, JwksUrl, Name, Secret, Secrets, Size, Whole
-
-MAX_LINK_AGE = 366 * 86_400  # seconds; longer is what `unlimited_links` is for
 
 
 class _Table(BaseModel):

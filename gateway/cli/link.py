@@ -10,7 +10,7 @@ import typer
 from gateway.cli.output import Failure, Misuse, say, say_json
 from gateway.content.filenames import Filename
 from gateway.errors import Refusal
-from gateway.grants.app_tokens import LINK_FILENAME_BYTES
+from gateway.grants.app_tokens import LINK_FILENAME_BYTES, MAX_LINK_AGE
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import LINK_EXPIRES_IN
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Disposition = Literal["inline", "attachment"]
 
 WEEK = 604_800  # seconds, as long as S3 takes a presigned request
-MAX_EXPIRES_IN = 366 * 86_400  # seconds, as POST /v1/links
 DIRECT_EXPIRES_IN = 3600  # seconds
 
 
@@ -32,7 +31,7 @@ def link(  # noqa: PLR0913 - each option of the command
         bool, typer.Option("--inline", help="Show it in the browser, if it is a picture; else it is saved.")
     ] = False,
     expires_in: Annotated[
-        int | None, typer.Option(help="Seconds it lives: 86400, or 3600 with --direct.", min=60, max=MAX_EXPIRES_IN)
+        int | None, typer.Option(help="Seconds it lives: 86400, or 3600 with --direct.", min=60, max=MAX_LINK_AGE)
     ] = None,
     direct: Annotated[
         bool, typer.Option("--direct", help="Print a presigned GET of the bucket, for at most a week.")

@@ -12,6 +12,7 @@ from gateway.grants.principals import Action, Kind, Limits, Principal, is_princi
 from gateway.grants.seals import Seal, check_times, encode, integer, text, texts
 
 MAX_PASS_AGE = 86_400  # seconds
+MAX_LINK_AGE = 366 * 86_400  # seconds; longer is what a tenant's `unlimited_links` is for
 LINK_FILENAME_BYTES = 1200  # 300 characters of four bytes
 
 
@@ -103,6 +104,8 @@ class AppTokens:
         else:
             expires_at = integer(fields, "exp")
             check_times(issued_at, expires_at, now)
+            if expires_at - issued_at > MAX_LINK_AGE and not self.tenant.unlimited_links:
+                raise Refusal(Code.NOT_FOUND)
         if epoch < self.tenant.link_epoch:
             raise Refusal(Code.NOT_FOUND)
         return Link(

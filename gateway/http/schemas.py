@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from gateway.grants.app_tokens import MAX_PASS_AGE
+from gateway.grants.app_tokens import MAX_LINK_AGE, MAX_PASS_AGE
 from gateway.http.problems import Problem
 from gateway.markers import State
 
 WEEK = 604_800  # seconds
 MAX_EXACT = 2**53 - 1  # the integers that every reader of JSON keeps as they are, RFC 8259 section 6
-MAX_LINK_AGE = 366 * 86_400  # seconds; a link that has to live longer is signed by the app without an end
 
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="  # of no bytes at all, for the examples
 EXAMPLE_NAME = "default/default/0123456789abcdef0123456789abcdef.jpg"

@@ -263,6 +263,14 @@ def test_a_link_without_an_end_opens_only_where_the_tenant_allows_it() -> None:
     assert refused(lambda: app_tokens().open_link(endless, NOW))
 
 
+def test_a_link_of_more_than_366_days_opens_only_where_the_tenant_allows_it() -> None:
+    year, longer = link_fields(exp=NOW + 366 * 86_400), link_fields(exp=NOW + 366 * 86_400 + 1)
+    assert app_tokens().open_link(year, NOW).expires_at == NOW + 366 * 86_400
+    assert refused(lambda: app_tokens().open_link(longer, NOW))
+    allowed = app_tokens(Tenant("default", unlimited_links=True))
+    assert allowed.open_link(longer, NOW).expires_at == NOW + 366 * 86_400 + 1
+
+
 def test_a_pass_for_more_than_a_day_is_refused() -> None:
     token = app_tokens().seal_pass("alice", "photos", Limits(), now=NOW, expires_in=86_401)
     assert refused(lambda: app_tokens().open_pass(token, NOW))
