@@ -1,4 +1,4 @@
-"""`gateway dev`, started as the README says, for all that its readers paste."""
+"""`gateway dev`, started as the README and the quick start say, for all that their readers paste."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 from gateway.cli.environments import environment
 from gateway.cli.ministack import LOCK
 from tests.cli.commands import running
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks, page
 from tests.servers.ministack import VENV
 
 
@@ -49,8 +49,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     shutil.copy(ROOT / "README.md", folder)
     (folder / ".gateway").mkdir()
+    quickstart = page("docs/quickstart.md")
+    shutil.copytree(ROOT / "gateway" / "static", folder / "site")
+    for language, name in (("html", "page.html"), ("js", "page.js")):
+        (block,) = blocks(quickstart, language)
+        (folder / "site" / name).write_text(block, "utf-8")
     environment(VENV, LOCK)
     (folder / ".gateway" / "ministack-venv").symlink_to(VENV)
-    with running("dev", "--port", "0", "--s3-port", "0", cwd=folder) as command:
+    site = {"GATEWAY_STATIC_DIR": "site"}
+    with running("dev", "--port", "0", "--s3-port", "0", env=site, cwd=folder) as command:
         command.wait_for(lambda line: line.startswith("Ready in"))
         yield Desk(folder)
