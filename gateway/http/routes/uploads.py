@@ -58,10 +58,13 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
 # Stands before the routes that take a ticket: no ticket is the word "complete".
 @router.post("/uploads/complete", responses=_LATER | problem_responses(Code.FORBIDDEN, *_TICKET, *WITH_BODY, *_PROOF))
 async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequest) -> schemas.Status:
-    """Complete an upload whose client was given its key and never a ticket."""
+    """Complete an upload whose client was given its key and never a ticket: an API key any, others their own."""
     principal = call.allowed(Action.UPLOAD)
     key = ObjectKey.parse_upload_key(wanted.upload_key).of(principal.tenant)
     grant = await call.gateway.uploads.granted(key)
+    # The answer holds a link, and whoever followed a link to an object knows its key.
+    if principal.kind is not Kind.API_KEY and not principal.speaks_for(key.tenant, grant.principal):
+        raise Refusal(Code.NOT_FOUND)
     return bodies.completed(call, await call.gateway.uploads.complete(grant))
 
 

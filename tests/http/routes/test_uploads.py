@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.apps import open_receipt
+from gateway.apps import make_pass, open_receipt
 from gateway.errors import Code
 from gateway.uploads import Uploads
 from tests.gateways import APP_SECRET, calling, make_app
@@ -365,6 +365,18 @@ async def test_an_upload_is_completed_by_its_key_as_by_its_ticket(
     assert by_key.json()["object"]["principal"] == "alice"
     assert (await complete(client, ticket)).content == by_key.content
     assert (await client.post("/v1/uploads/complete", json=named)).content == by_key.content
+
+
+@pytest.mark.threat(1)
+async def test_a_pass_completes_by_key_only_what_its_own_principal_uploaded(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    done = await store(client, bucket, on_behalf_of="alice")
+    named = {"upload_key": done["upload_key"]}
+    alice, mallory = (bearer(make_pass([APP_SECRET], name)) for name in ("alice", "mallory"))
+    own = await client.post("/v1/uploads/complete", json=named, headers=alice)
+    assert own.json() == done["status"]
+    assert_refused(await client.post("/v1/uploads/complete", json=named, headers=mallory), Code.NOT_FOUND)
 
 
 @pytest.mark.parametrize(
