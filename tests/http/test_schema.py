@@ -46,6 +46,7 @@ DOCUMENTED = {
     ("GET", "/healthz"): ["200"],
     ("GET", "/readyz"): ["200", "503"],
 }
+Operation = APIOperation[Any, Any, Any, Any]
 REQUIRED: list[dict[str, list[str]]] = [{"HTTPBearer": []}]
 ALLOWED: list[dict[str, list[str]]] = [{}, {"HTTPBearer": []}]
 BEFORE_ROUTES = {400, 408, 413, 414, 431}
@@ -171,9 +172,7 @@ CHECKS: list[CheckFunction] = [
 ]
 
 
-def check(
-    operation: APIOperation[Any, Any, Any, Any], base_url: str, mode: GenerationMode, ticket: str, checks: list[CheckFunction]
-) -> None:
+def check(operation: Operation, base_url: str, mode: GenerationMode, ticket: str, checks: list[CheckFunction]) -> None:
     """Call the operation with generated requests; half of the tickets are live ones."""
     known = [None, {"ticket": ticket}] if "{ticket}" in operation.path else [None]
     cases = st.one_of([operation.as_strategy(mode, path_parameters=parameters) for parameters in known])
