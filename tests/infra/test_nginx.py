@@ -1,6 +1,7 @@
 """infra/nginx.conf in a real nginx with TLS, before a real gateway and before one that tells what reached it."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,9 @@ def test_the_access_log_holds_neither_tokens_nor_queries(client: httpx.Client, e
         "/static/nothing.js?secret-6",
     ):
         client.get(f"{echoing.url}{target}", headers={"referer": "https://app.example/secret-7"})
+    deadline = time.monotonic() + 5  # a line is written after its answer was sent
+    while "/static/nothing.js" not in echoing.access_log.read_text("utf-8") and time.monotonic() < deadline:
+        time.sleep(0.01)
     lines = [json.loads(line) for line in echoing.access_log.read_text("utf-8").splitlines()]
     paths = {line["path"] for line in lines}
     assert {"/d/-", "/v1/uploads/-/complete", "/v1/uploads/-", "/static/nothing.js"} <= paths
