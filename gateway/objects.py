@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.content.media_types import BY_EXTENSION
 from gateway.errors import Refusal
@@ -13,6 +13,7 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.s3.storage import Head, Storage
 
+HEADS_AT_ONCE = 8  # per listing, so that a few listings of 100 objects leave room in the storage's queue for others
 DESCRIPTION = "description"  # the one metadata entry of an object under objects/; only the gateway writes there
 
 
@@ -46,7 +47,7 @@ def described(grant: Grant) -> dict[str, str]:
 
 def stored_object(key: ObjectKey, head: Head) -> StoredObject:
     """Read what is stored under a key. An object that the gateway did not promote has a name and no principal."""
-    description = json.loads(base64.urlsafe_b64decode(head.metadata.get(DESCRIPTION, "")) or "{}")
+    description = _description(head)
     checksum = head.checksum_sha256 or description.get("sha256")
     return StoredObject(
         key,
@@ -69,9 +70,21 @@ async def page_of(storage: Storage, prefix: str, *, limit: int, after: str) -> t
     """
     page = await storage.list(prefix, limit=limit, after=after)
     keys = [key for key in map(_own_key, page.keys) if key is not None]
-    heads = await asyncio.gather(*(storage.head(key.key) for key in keys))
+    heads: list[Head | None] = []
+    for start in range(0, len(keys), HEADS_AT_ONCE):
+        some = keys[start : start + HEADS_AT_ONCE]
+        heads += await asyncio.gather(*(storage.head(key.key) for key in some))
     objects = [stored_object(key, head) for key, head in zip(keys, heads, strict=True) if head is not None]
     return objects, page.keys[-1] if page.more else None
+
+
+def _description(head: Head) -> dict[str, Any]:
+    """Read the entry that `described` wrote; somebody else's of that name says nothing."""
+    try:
+        description = json.loads(base64.urlsafe_b64decode(head.metadata.get(DESCRIPTION, "")))
+    except ValueError:
+        return {}
+    return description if isinstance(description, dict) else {}
 
 
 def _own_key(text: str) -> ObjectKey | None:

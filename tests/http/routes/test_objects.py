@@ -7,9 +7,14 @@ import httpx
 import pytest
 
 from gateway.errors import Code
+from gateway.objects import page_of
+from gateway.s3.storage import Head
 from tests.gateways import API_KEY, calling, make_app, tenant
 from tests.http.routes.flow import PNG, PNG_ETAG, PNG_SHA256, TENANTS, assert_refused, bearer, put, store
+from tests.memory_storage import MemoryStorage, Stored
 from tests.servers.s3 import S3Server
+
+HEAD = Head(0, '"etag"', "text/plain", None, None, {}, 0)
 
 
 async def test_an_object_is_described_as_its_completion_said(
@@ -180,3 +185,36 @@ async def test_a_policy_that_is_gone_leaves_its_objects_readable(
         status = (await later.get(stored["status_url"])).json()
         assert status["status"] == "stored"
         assert (await later.get(status["link"])).headers["location"].count("attachment%3B") == 1
+
+
+@pytest.mark.parametrize("foreign", ["hello", "hello world", "WzFd", "/w=="])
+async def test_an_entry_of_our_name_that_somebody_else_wrote_says_nothing(
+    ministack: S3Server, fresh: dict[str, Any], foreign: str
+) -> None:
+    name = next(iter(fresh))
+    key = f"objects/{name}/default/0123456789abcdef0123456789abcdef.txt"
+    async with calling(make_app(ministack, tenants=fresh)) as client:
+        ministack.admin_s3().put_object(Bucket=ministack.bucket, Key=key, Body=b"x", Metadata={"description": foreign})
+        found = (await client.get(f"/v1/objects/{key}")).json()
+        assert (found["filename"], found["principal"], found["metadata"]) == (key.rpartition("/")[2], "", {})
+        assert (await client.get("/v1/objects")).json() == {"objects": [found], "cursor": None}
+
+
+async def test_a_few_long_listings_leave_the_store_to_others() -> None:
+    at_once = most = 0
+
+    class Counting(MemoryStorage):
+        async def head(self, key: str) -> Head | None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            found = await super().head(key)
+            at_once -= 1
+            return found
+
+    storage = Counting()
+    for number in range(100):
+        storage.objects[f"objects/default/default/{number:032d}.txt"] = Stored(b"", HEAD)
+    objects, after = await page_of(storage, "objects/default/", limit=100, after="")
+    assert ([each.key.name for each in objects], after) == ([f"{number:032d}" for number in range(100)], None)
+    assert most <= 8
