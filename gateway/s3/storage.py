@@ -118,7 +118,7 @@ class Place:
 class Patience:
     """How long a call may take, in seconds, and how often it is tried in all; `threads` calls run at once.
 
-    A copy takes as long as the store needs to move 5 GiB, so it has its own numbers.
+    A copy takes as long as the store needs to move 5 GiB, so it has its own numbers, and as many threads of its own.
     """
 
     threads: int = 16
@@ -139,12 +139,14 @@ class S3Storage:
         self._place = place
         self._patience = patience
         self._threads = Threads(patience.threads, "storage")
+        self._copiers = Threads(patience.threads, "copies")  # of their own: each is taken for up to minutes
         self._making = threading.Lock()
         self._made: dict[float, S3Client] = {}
 
     def close(self) -> None:
         """Let idle threads and connections go."""
         self._threads.close()
+        self._copiers.close()
         for client in self._made.values():
             client.close()
 
@@ -161,7 +163,7 @@ class S3Storage:
     ) -> None:
         """See Storage."""
         work = partial(self._copy, source, target, if_match, content_type, metadata)
-        await self._call(work, deadline=self._patience.copy_deadline)
+        await self._call(work, self._copiers, self._patience.copy_deadline)
 
     async def put(  # noqa: PLR0913 - see Storage
         self,
@@ -289,9 +291,9 @@ class S3Storage:
         _expect(answer, "IsTruncated")
         return Page(tuple(each["Key"] for each in answer.get("Contents", ())), answer["IsTruncated"])
 
-    async def _call(self, work: Callable[[], T], *, deadline: float | None = None) -> T:
+    async def _call(self, work: Callable[[], T], threads: Threads | None = None, deadline: float | None = None) -> T:
         try:
-            return await self._threads.run(work, deadline or self._patience.deadline)
+            return await (threads or self._threads).run(work, deadline or self._patience.deadline)
         except (BotoCoreError, ClientError, ResponseParserError, TimeoutError, Busy) as error:
             _report(error)
             raise Refusal(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_AFTER) from error

@@ -297,6 +297,16 @@ async def turns_until(done: "asyncio.Future[list[float]]") -> int:
     return turns
 
 
+async def test_copies_that_take_long_hold_up_no_other_call() -> None:
+    with failing(hang, hang, found()) as store, storage_at(store.endpoint, replace(PATIENCE, deadline=1)) as storage:
+        copies = [asyncio.create_task(refused(CALLS["copy"](storage))) for _ in range(PATIENCE.threads)]
+        while len(store.requests) < PATIENCE.threads:  # noqa: ASYNC110 - threads set no Event
+            await asyncio.sleep(0.01)
+        assert await storage.head("objects/k") == HEAD
+        store.release()
+        await asyncio.gather(*copies)
+
+
 async def test_a_large_copy_may_take_longer_than_any_other_call() -> None:
     patience = replace(PATIENCE, deadline=0.2, read=0.1)
 
