@@ -11,9 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from gateway.app import create_app
+from gateway.apps import Linker
 from gateway.http.guard import MAX_BODIES
 from gateway.http.static_files import ROOT_DIR, STATIC_DIR, static_url
-from tests.gateways import make_app
+from gateway.s3.sigv4 import Credentials
+from tests.gateways import APP_SECRET, make_app, settings
 from tests.http.live import serving
 from tests.servers.nginx import Certificate, Front, gateway_front
 from tests.servers.s3 import S3Server
@@ -207,3 +210,20 @@ def test_a_local_file_can_be_asked_for_in_part_and_again(client: httpx.Client, f
     again = client.get(url, headers={"if-none-match": whole.headers["etag"]})
     assert (part.status_code, part.content) == (206, whole.content[:10])
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_link_to_a_long_name_signed_by_a_role_is_followed(
+    tmp_path: Path, ministack: S3Server, certificate: Certificate, client: httpx.Client
+) -> None:
+    """Its Location is longer than the 4 KiB that nginx keeps for a head unless told otherwise."""
+    app = create_app(
+        settings(ministack, trusted_proxies=["127.0.0.1/32"], public_storage_endpoint="https://s3.example"),
+        credentials=Credentials("ASIAEXAMPLE", "never-to-be-seen", "+" * 1200),
+        log=lambda _: None,
+    )
+    with serving(app) as (host, port), gateway_front(tmp_path, f"{host}:{port}", certificate) as front:
+        linker = Linker(front.url, [APP_SECRET])
+        for name in ("é" * 127, "\N{CAT FACE}" * 300):
+            answer = client.get(linker.link("objects/default/default/0123456789abcdef0123456789abcdef.png", name))
+            assert answer.status_code == 307
+            assert len(answer.headers["location"]) > 4096
