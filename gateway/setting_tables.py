@@ -41,7 +41,7 @@ class PolicySettings(_Table):
             self.min_size,
             self.checksum,
             self.inline,
-            put_expires_in,
+            min(put_expires_in, self.ticket_expires_in),  # what arrives after its ticket is not completed
             self.ticket_expires_in,
             self.link_expires_in,
         )

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.grants.policies import Policy, Tenant
 from gateway.s3.endpoints import Endpoint
+from gateway.setting_tables import PolicySettings
 from gateway.settings import Settings, SettingsError, load
 
 SECRETS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
@@ -486,3 +487,10 @@ def test_the_tokens_are_sealed_by_the_newest_secrets(environment: Environment) -
     assert load().tokens().open_cursor(cursor, "shop", "") == "key"
     assert load().tokens().seal_cursor("shop", "", "key") != cursor
     assert list(load().tokens().apps) == ["shop"]
+
+
+def test_the_address_of_an_upload_dies_with_its_ticket_at_the_latest() -> None:
+    policy = PolicySettings(content_types=["image/png"], max_size=1, ticket_expires_in=60)
+    assert policy.value("brief", 900) == Policy(
+        "brief", {"image/png": MEDIA_TYPES["image/png"]}, 1, put_expires_in=60, ticket_expires_in=60
+    )
