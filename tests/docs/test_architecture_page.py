@@ -10,7 +10,6 @@ import pytest
 from tests.docs.pages import ROOT, page, rows
 
 PAGE = page("docs/architecture.md")
-PURE = ("values", "names", "decisions", "promises")
 MODULES = {
     ".".join(path.relative_to(ROOT / "gateway").with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "gateway").rglob("*.py"))
@@ -72,17 +71,3 @@ def test_each_third_party_is_used_by_its_owners_alone() -> None:
                 if any(name == package or name.startswith(f"{package}.") for name in imports(path))
             ]
             assert sorted(users) == sorted(owners.split(", ")), package
-
-
-def test_the_clock_is_read_in_three_places_and_the_pure_layers_reach_for_nothing() -> None:
-    for module, path in MODULES.items():
-        read = {
-            f"{node.value.id}.{node.attr}"
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        }
-        if module not in {"app", "apps"} and not module.startswith("cli"):
-            assert not read & {"time.time", "datetime.now", "datetime.utcnow", "time.time_ns"}, module
-        if module not in PACKAGES and LAYERS[layer_of(module)][0] in PURE:
-            used = {name.partition(".")[0] for name in imports(path)}
-            assert not used & {"os", "time", "random", "secrets", "socket", "pathlib", "asyncio", "threading"}, module
