@@ -4,10 +4,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp
 
 from gateway import logs
 from gateway.grants.keys import NAME_BYTES
@@ -37,6 +40,20 @@ TELEMETRY_OFF: TelemetryConfig = {
 }
 
 
+class Application(FastAPI):
+    """FastAPI with the guard in front of all, and the lane in front of what the gateway's own routes do not need."""
+
+    def __init__(self, *, guard: Callable[[ASGIApp], ASGIApp], **described: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        """Take the guard beside what FastAPI takes."""
+        super().__init__(**described)
+        self._guard = guard
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Leave out the lane where somebody added middleware, which has to see every request."""
+        stack = super().build_middleware_stack()
+        return self._guard(stack if self.user_middleware else Lane(stack, self.routes))
+
+
 def create_app(
     settings: Settings,
     *,
@@ -55,7 +72,14 @@ def create_app(
         yield
         await gateway.close()
 
-    app = FastAPI(
+    origins = Origins(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        forwarded_headers=settings.forwarded_headers,
+        allowed_hosts=settings.allowed_hosts,
+    )
+    app = Application(
+        guard=partial(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log),
         title="Signed-URL gateway",
         version="1",
         docs_url=None,  # its page loads scripts from elsewhere
@@ -74,14 +98,6 @@ def create_app(
             settings.static_dir or HERE / "static", settings.root_dir or HERE / "root", gateway.bucket.endpoint.origin
         )
     )
-    origins = Origins(
-        public_url=settings.public_url,
-        trusted_proxies=settings.trusted_proxies,
-        forwarded_headers=settings.forwarded_headers,
-        allowed_hosts=settings.allowed_hosts,
-    )
-    app.add_middleware(Lane, routes=app.routes)
-    app.add_middleware(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log)
     return app
 
 

@@ -7,10 +7,9 @@ from gateway.errors import Code, Refusal
 
 SEGMENT = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 NAME_BYTES = 16  # 128 random bits, design section 2
-_KEY = re.compile(
-    rf"(?P<stage>objects|incoming)/(?P<tenant>{SEGMENT})/(?P<policy>{SEGMENT})"
-    r"/(?P<name>[a-z0-9]{26,128})\.(?P<extension>[a-z0-9]{1,10})",
-)
+_PLACE = rf"({SEGMENT})/({SEGMENT})/([a-z0-9]{{26,128}})\.([a-z0-9]{{1,10}})"  # nothing in it needs URL encoding
+_KEY = re.compile(f"objects/{_PLACE}")
+_UPLOAD_KEY = re.compile(f"incoming/{_PLACE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,15 @@ class ObjectKey:
     @classmethod
     def parse_key(cls, text: str) -> "ObjectKey":
         """Read a `key`; anything else raises the `not-found` refusal."""
-        return cls._parse(text, "objects")
+        return cls._matched(_KEY.fullmatch(text))
 
     @classmethod
     def parse_upload_key(cls, text: str) -> "ObjectKey":
         """Read an `upload_key`; anything else raises the `not-found` refusal."""
-        return cls._parse(text, "incoming")
+        return cls._matched(_UPLOAD_KEY.fullmatch(text))
 
     @classmethod
-    def _parse(cls, text: str, stage: str) -> "ObjectKey":
-        match = _KEY.fullmatch(text)
-        if match is None or match["stage"] != stage:
+    def _matched(cls, match: re.Match[str] | None) -> "ObjectKey":
+        if match is None:
             raise Refusal(Code.NOT_FOUND)
-        return cls(match["tenant"], match["policy"], match["name"], match["extension"])
+        return cls(*match.groups())

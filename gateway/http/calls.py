@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from gateway.errors import Code, Refusal
 from gateway.grants.policies import Grant, Tenant
 from gateway.grants.principals import Action, Principal
 from gateway.grants.tokens import Tokens
 from gateway.http.auth import Authenticator
-from gateway.http.guard import ORIGIN
+from gateway.http.guard import FIELDS, ORIGIN
 from gateway.http.origin import Origin
 from gateway.http.problems import REQUEST_ID
 from gateway.s3.bucket import Bucket
@@ -45,9 +45,9 @@ class Gateway:
 class Call:
     """A request, as far as a route may know it; `status_code` overrules the route's own."""
 
-    def __init__(self, request: Request, gateway: Gateway) -> None:
+    def __init__(self, scope: Scope, gateway: Gateway) -> None:
         """Read the clock, once for all that the call does."""
-        self.request = request
+        self.scope = scope
         self.gateway = gateway
         self.now = gateway.clock()
         self.status_code: int | None = None
@@ -55,23 +55,23 @@ class Call:
     @property
     def origin(self) -> Origin:
         """The origin that the caller's browser used; the guard has found it."""
-        origin: Origin = self.request.scope[ORIGIN]
+        origin: Origin = self.scope[ORIGIN]
         return origin
 
     @property
     def base_url(self) -> str:
         """What every absolute URL begins with: the origin, and the path under which the gateway is mounted."""
-        root: str = self.request.scope.get("root_path", "")
+        root: str = self.scope.get("root_path", "")
         return self.origin.url + root
 
     @property
     def request_id(self) -> str:
         """The identifier under which this request is logged."""
-        return str(self.request.scope[REQUEST_ID])
+        return str(self.scope[REQUEST_ID])
 
     async def bearer(self) -> Principal | None:
         """Return who the Authorization header proves, or None without one; raises `unauthenticated`."""
-        authorization = _authorization(self.request)
+        authorization = self.scope[FIELDS].get(b"authorization")
         if authorization is None:
             return None
         return await self.gateway.authenticator.authenticate(authorization, self.now)
@@ -103,7 +103,9 @@ class AuthenticatedCall(Call):
 
     async def authenticate(self) -> None:
         """Find out who calls; raises `unauthenticated`."""
-        self.principal = await self.gateway.authenticator.authenticate(_authorization(self.request), self.now)
+        self.principal = await self.gateway.authenticator.authenticate(
+            self.scope[FIELDS].get(b"authorization"), self.now
+        )
 
     def allowed(self, action: Action) -> Principal:
         """Return the principal if it may do this, else raise `forbidden`."""
@@ -114,10 +116,3 @@ class AuthenticatedCall(Call):
     def tenant(self) -> Tenant:
         """The principal's tenant."""
         return self.gateway.tenants[self.principal.tenant]
-
-
-def _authorization(request: Request) -> bytes | None:
-    for name, value in request.scope["headers"]:
-        if name == b"authorization":
-            return bytes(value)
-    return None

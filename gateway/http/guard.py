@@ -17,11 +17,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Code, Refusal
+from gateway.http.deadlines import Deadline
 from gateway.http.headers import HSTS, CrossOrigin, Header, defaults, dress
 from gateway.http.origin import Origins
 from gateway.http.problems import REQUEST_ID, internal_error, problem
 
 ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
+FIELDS = "gateway.fields"  # the scope's entry: the request's headers by name, in bytes; those that count come once
 BODY = "gateway.body"  # the scope's entry: the bytes of the request's body, where it has one
 
 MAX_BODY = 65_536  # bytes
@@ -68,12 +70,14 @@ class Guard:
         origins: Origins,
         allowed_origins: Sequence[str],
         log: Callable[[Mapping[str, object]], None],
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         """Guard `app`; `log` gets one mapping per request: event, method, path, status, ms, request_id, exc_info?."""
         self.app = app
         self._origins = origins
         self._cross_origin = CrossOrigin(allowed_origins)
         self._log = log
+        self._deadline = Deadline(body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other kinds (lifespan) pass through."""
@@ -106,7 +110,7 @@ class Guard:
                 await outbound.answer(scope, receive, self._preflight(head))
                 return
             if head.has_body:
-                body = await _read_body(receive, head.content_length, MAX_BODIES.get(path, MAX_BODY))
+                body = await _read_body(receive, head.content_length, MAX_BODIES.get(path, MAX_BODY), self._deadline)
                 if body is None:
                     outbound.client_left = True
                     return
@@ -221,7 +225,7 @@ def _examine(scope: Scope) -> _Head:
         raise Refusal(Code.URI_TOO_LONG)
     if target[:1] != b"/":  # absolute-form and asterisk-form, RFC 9112 section 3.2
         raise Refusal(Code.BAD_REQUEST, _BAD_TARGET)
-    fields = _unambiguous(scope["headers"])
+    fields = scope[FIELDS] = _unambiguous(scope["headers"])
     if scope["method"] not in _LEFT_TO_ROUTES:
         raise Refusal(Code.METHOD_NOT_ALLOWED)
     content_length, chunked = _framing(fields)
@@ -261,13 +265,13 @@ def _framing(fields: Mapping[bytes, bytes]) -> tuple[int, bool]:
     return int(length), False
 
 
-async def _read_body(receive: Receive, content_length: int, limit: int) -> bytes | None:
+async def _read_body(receive: Receive, content_length: int, limit: int, deadline: Deadline) -> bytes | None:
     """Read the whole body, or return None when the client left; a refusal when it is too long or too slow."""
     if content_length > limit:
         raise Refusal(Code.PAYLOAD_TOO_LARGE)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        with deadline:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

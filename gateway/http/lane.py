@@ -7,7 +7,7 @@ What it does not find (a wrong path, a wrong method) it leaves to the applicatio
 
 from collections.abc import Iterable
 
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -15,17 +15,18 @@ class Lane:
     """Runs the routes it was given, and leaves every other request to the application behind it."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
-        """Index the routes: those without a parameter by method and path, the others by first segment."""
+        """Index the routes: those without a parameter by method and path, the others by method and first segment."""
         self._app = app
         self._whole: dict[tuple[str, str], ASGIApp] = {}
-        self._by_segment: dict[str, list[Route]] = {}
+        self._by_segment: dict[tuple[str, str], list[Route]] = {}
         for route in routes:
             if not isinstance(route, Route):
                 continue
-            if route.param_convertors:
-                self._by_segment.setdefault(_first_segment(route.path), []).append(route)
-            else:
-                self._whole.update(dict.fromkeys(((method, route.path) for method in route.methods or ()), route.app))
+            for method in route.methods or ():
+                if route.param_convertors:
+                    self._by_segment.setdefault((method, _first_segment(route.path)), []).append(route)
+                else:
+                    self._whole[method, route.path] = route.app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -33,15 +34,17 @@ class Lane:
         await (app or self._app)(scope, receive, send)
 
     def _find(self, scope: Scope) -> ASGIApp | None:
-        path: str = scope["path"]
-        app = self._whole.get((scope["method"], path))
+        method, path = scope["method"], scope["path"]
+        app = self._whole.get((method, path))
         if app is not None:
             scope["path_params"] = {}
             return app
-        for route in self._by_segment.get(_first_segment(path), ()):
-            match, found = route.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
+        for route in self._by_segment.get((method, _first_segment(path)), ()):
+            match = route.path_regex.match(path)
+            if match is not None:
+                scope["path_params"] = {
+                    name: route.param_convertors[name].convert(value) for name, value in match.groupdict().items()
+                }
                 return route.app
         return None
 

@@ -5,26 +5,26 @@ reads an endpoint's signature for the document only; what the endpoint is called
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import Depends, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Code, Refusal
 from gateway.http.calls import AuthenticatedCall, Call
-from gateway.http.guard import BODY
+from gateway.http.guard import BODY, FIELDS
 from gateway.http.problems import invalid
 from gateway.http.schemas import Request as Body
 
-JSON = "application/json"
+_JSON = (b"content-type", b"application/json")
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|\"utf-8\")[ \t]*)?", re.IGNORECASE)
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, a JWT or a pass.")
@@ -46,42 +46,39 @@ class GatewayRoute(APIRoute):
     """A route whose endpoint takes a call, then what its path, query and body say."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **described: Any) -> None:  # noqa: ANN401 - FastAPI's own
-        """Take what FastAPI takes, for the document; run our own handler, without FastAPI's stacks around it."""
+        """Take what FastAPI takes, for the document; run the endpoint without FastAPI's stacks around it."""
         super().__init__(path, endpoint, **described)
-        handle = self.get_route_handler()
+        self.app = self._runner()
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await handle(Request(scope, receive, send))
-            await response(scope, receive, send)
-
-        self.app = app
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Build the handler once. It raises refusals, which the application answers."""
+    def _runner(self) -> ASGIApp:
+        """Decide once what the endpoint is called with. Refusals are raised: the application answers them."""
         hints = get_type_hints(self.endpoint)
-        endpoint, status = self.endpoint, self.status_code or 200
-        answer = None if self.response_model is None else TypeAdapter(self.response_model).dump_json
+        endpoint, usual_status = self.endpoint, self.status_code or 200
+        dump = None if self.response_model is None else TypeAdapter(self.response_model).dump_json
         call_type = hints["call"]
         read_body = _reader(hints["wanted"]) if "wanted" in hints else None
-        query = hints.get("query")
+        read_query = _query_reader(hints["query"]) if "query" in hints else None
 
-        async def handle(request: Request) -> Response:
-            call = call_type(request, request.scope["app"].state.gateway)
+        async def run(scope: Scope, receive: Receive, send: Send) -> None:
+            call = call_type(scope, scope["app"].state.gateway)
             if call_type is AuthenticatedCall:
                 await call.authenticate()
-            arguments: dict[str, Any] = dict(request.scope["path_params"])
+            arguments: dict[str, Any] = dict(scope["path_params"])
             if read_body is not None:
-                arguments["wanted"] = read_body(request.scope)
-            if query is not None:
-                arguments["query"] = _query(query, request)
-            result = await endpoint(call, **arguments)
-            if isinstance(result, Response):
-                return result
-            if answer is None:
-                return Response(status_code=status)
-            return Response(answer(result), call.status_code or status, media_type=JSON)
+                arguments["wanted"] = read_body(scope)
+            if read_query is not None:
+                arguments["query"] = read_query(scope)
+            answer = await endpoint(call, **arguments)
+            if isinstance(answer, Response):
+                await answer(scope, receive, send)
+                return
+            body = b"" if dump is None else dump(answer)
+            headers = [] if dump is None else [_JSON, (b"content-length", b"%d" % len(body))]
+            status = call.status_code or usual_status
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
-        return handle
+        return run
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or name in a 405 the methods of all routes of this path; Starlette names those of one."""
@@ -99,7 +96,7 @@ def _reader(model: type[Body]) -> Callable[[Scope], Body]:
     validate = TypeAdapter(model).validate_json
 
     def read(scope: Scope) -> Body:
-        if not any(name == b"content-type" and _is_json(value) for name, value in scope["headers"]):
+        if not _is_json(scope[FIELDS].get(b"content-type", b"")):
             raise Refusal(Code.UNSUPPORTED_MEDIA_TYPE)
         try:
             return validate(scope.get(BODY, b""))
@@ -114,8 +111,11 @@ def _is_json(content_type: bytes) -> bool:
     return content_type == b"application/json" or _JSON_TYPE.fullmatch(content_type) is not None
 
 
-def _query(model: type[BaseModel], request: Request) -> BaseModel:
-    try:
-        return model.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_input=False)) from None
+def _query_reader(model: type[BaseModel]) -> Callable[[Scope], BaseModel]:
+    def read(scope: Scope) -> BaseModel:
+        try:
+            return model.model_validate(dict(QueryParams(scope["query_string"])))
+        except ValidationError as error:
+            raise invalid(error.errors(include_url=False, include_input=False)) from None
+
+    return read

@@ -7,7 +7,7 @@ from gateway.errors import Code, Refusal
 from gateway.grants.policies import Grant
 from gateway.s3.downloads import Downloads
 from gateway.s3.endpoints import Endpoint
-from gateway.s3.sigv4 import Credentials, Signer, encode_path, lifetime
+from gateway.s3.sigv4 import Credentials, Signer, lifetime
 
 WINDOW = 300  # seconds: links signed within one window are one URL, so that a browser can cache what it gets
 GRANT_METADATA = "grant"
@@ -59,11 +59,18 @@ class Bucket:
         if grant.checksum_sha256 is not None:
             headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
         expires_in = lifetime(credentials, now, expires_in)
-        path = self.endpoint.path + encode_path(grant.key.upload_key)
-        signed = (("content-length", str(grant.size)), *headers.items())
+        path = self.endpoint.path + grant.key.upload_key  # which needs no encoding
+        lines, names = self._canonical(grant.size, headers)
         signer = self._signer_at(credentials, now)
-        query = signer.presign("PUT", self.endpoint.host, path, (), signed, expires_in)
+        query = signer.sign("PUT", path, signer.canonical_query((), names, expires_in), lines, names)
         return PresignedRequest("PUT", f"{self.endpoint.origin}{path}?{query}", headers, now + expires_in)
+
+    def _canonical(self, size: int, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Return CanonicalHeaders and SignedHeaders of a PUT; `headers` come sorted, without spaces to fold."""
+        (content_type, type_name), *others = headers.items()
+        lines = [f"{name}:{value}\n" for name, value in others]
+        before = f"content-length:{size}\n{content_type}:{type_name}\nhost:{self.endpoint.host}\n"
+        return before + "".join(lines), "content-length;content-type;host;" + ";".join([name for name, _ in others])
 
     def downloads(self, credentials: Credentials, *, now: int, expires_in: int, window: int = 0) -> Downloads:
         """Return what presigns downloads that live `expires_in` seconds, or as long as the credentials do.

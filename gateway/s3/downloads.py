@@ -12,7 +12,7 @@ from gateway.content.filenames import Filename, content_disposition
 from gateway.content.media_types import BY_EXTENSION
 from gateway.grants.keys import ObjectKey
 from gateway.s3.endpoints import Endpoint
-from gateway.s3.sigv4 import Signer, canonical_request, encode, encode_path
+from gateway.s3.sigv4 import Signer, encode
 
 Disposition = Literal["inline", "attachment"]
 
@@ -43,6 +43,7 @@ class Downloads:
         self._signer = signer
         self._origin = endpoint.origin
         self._host = endpoint.host
+        self._lines = f"host:{endpoint.host}\n"
         self._path = endpoint.path
         self._expires_in = expires_in
         self._forms: dict[tuple[str, Disposition], _Form] = {}
@@ -55,14 +56,12 @@ class Downloads:
             query = f"{form.plain_start}{name}{form.plain_end}"
         else:
             query = f"{form.start}{encode(content_disposition(form.disposition, Filename(name)))}{form.end}"
-        path = self._path + encode_path(key.key)
-        request = canonical_request("GET", path, query, f"host:{self._host}\n", "host")
-        signature = self._signer.signature(self._signer.string_to_sign(request))
-        return f"{self._origin}{path}?{query}&X-Amz-Signature={signature}"
+        path = self._path + key.key  # which needs no encoding
+        return f"{self._origin}{path}?{self._signer.sign('GET', path, query, self._lines, 'host')}"
 
     def head(self, key: ObjectKey) -> str:
         """Return the URL of a HEAD. Stores answer it without regard to response-* parameters, so it has none."""
-        path = self._path + encode_path(key.key)
+        path = self._path + key.key  # which needs no encoding
         return f"{self._origin}{path}?{self._signer.presign('HEAD', self._host, path, (), (), self._expires_in)}"
 
     def _form(self, extension: str, wanted: Disposition) -> _Form:

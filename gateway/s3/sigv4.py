@@ -126,6 +126,10 @@ class Signer:
             raise ValueError(f"expires_in must be 1 to {self._longest} seconds, not {expires_in}")
         lines, names = canonical_headers(host, headers)
         canonical_query = self.canonical_query(query, names, expires_in)
+        return self.sign(method, path, canonical_query, lines, names)
+
+    def sign(self, method: str, path: str, canonical_query: str, lines: str, names: str) -> str:
+        """Return the query string of a request whose canonical parts the caller has ready, as `presign` joins them."""
         request = canonical_request(method, path, canonical_query, lines, names)
         return f"{canonical_query}&X-Amz-Signature={self.signature(self.string_to_sign(request))}"
 

@@ -4,6 +4,7 @@ The permissions these calls need: s3:GetObject, s3:PutObject and s3:DeleteObject
 the bucket without a condition (else HEAD of a missing key, and HeadBucket, are 403).
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -142,6 +143,7 @@ class S3Storage:
         self._copiers = Threads(patience.threads, "copies")  # of their own: each is taken for up to minutes
         self._making = threading.Lock()
         self._made: dict[float, S3Client] = {}
+        self._checking: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Let idle threads and connections go."""
@@ -198,7 +200,12 @@ class S3Storage:
         return await self._call(partial(self._list, prefix, limit, after))
 
     async def check(self) -> None:
-        """See Storage."""
+        """See Storage. Checks at the same time are one: anybody may ask /readyz, and as often as they like."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check())
+        await asyncio.shield(self._checking)
+
+    async def _check(self) -> None:
         region = await self._call(lambda: self._client().head_bucket(Bucket=self._place.bucket).get("BucketRegion"))
         if region in {None, self._place.region}:
             return

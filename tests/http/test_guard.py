@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Code, Refusal
 from gateway.http import guard, problems, serving
-from gateway.http.guard import MAX_BODY, ORIGIN, Guard, redact
+from gateway.http.guard import BODY_SECONDS, MAX_BODY, ORIGIN, Guard, redact
 from gateway.http.origin import Origins
 from gateway.http.problems import REQUEST_ID
 from tests.http.live import Address, Reply, get, read_reply, send
@@ -78,14 +78,15 @@ def throw_away_app() -> FastAPI:
     return app
 
 
-def guarded(app: ASGIApp, log: Callable[[Mapping[str, object]], None]) -> Guard:
+def guarded(app: ASGIApp, log: Callable[[Mapping[str, object]], None], *, body_seconds: float = BODY_SECONDS) -> Guard:
     origins = Origins(
         public_url=None,
         trusted_proxies=["127.0.0.1"],
         forwarded_headers=["x-forwarded-proto"],
         allowed_hosts=["gw.example"],
     )
-    return Guard(app, origins=origins, allowed_origins=[APP, "http://localhost:3000"], log=log)
+    allowed_origins = [APP, "http://localhost:3000"]
+    return Guard(app, origins=origins, allowed_origins=allowed_origins, log=log, body_seconds=body_seconds)
 
 
 @pytest.fixture(scope="module")
@@ -548,10 +549,10 @@ async def test_the_lifespan_passes_through() -> None:
 # Slow and vanishing clients
 
 
-def test_a_body_that_does_not_come_is_given_up(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_LINGER_SECONDS", 0.1)
-    with socket.create_connection(address, timeout=10) as connection:
+    impatient = guarded(throw_away_app(), lambda _: None, body_seconds=0.2)
+    with serve(impatient) as address, socket.create_connection(address, timeout=10) as connection:
         connection.sendall(b"POST /v1/size HTTP/1.1\r\nHost: gw.example\r\nContent-Length: 10\r\n\r\nabc")
         reply = read_reply(connection)
         assert (reply.status, code(reply)) == (408, "request-timeout")

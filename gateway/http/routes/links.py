@@ -93,7 +93,7 @@ async def follow_link(call: Anyone, token: str) -> Response:
     downloads = call.bucket().downloads(
         await call.credentials(), now=call.now, expires_in=call.gateway.get_expires_in, window=WINDOW
     )
-    if call.request.method == "HEAD":
+    if call.scope["method"] == "HEAD":
         url = downloads.head(link.key)
     else:
         url = downloads.get(link.key, link.filename, link.disposition)
