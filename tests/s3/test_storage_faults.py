@@ -297,6 +297,19 @@ async def turns_until(done: "asyncio.Future[list[float]]") -> int:
     return turns
 
 
+async def test_checks_at_the_same_time_are_one() -> None:
+    """Anybody may ask whether the gateway is ready, and must not take the store away from others by it."""
+    with failing(answer(200), error(503, "SlowDown")) as store, storage_at(store.endpoint) as storage:
+        await asyncio.gather(*(storage.check() for _ in range(500)))
+        assert len(store.requests) == 1
+        left = asyncio.create_task(storage.check())
+        others = [asyncio.create_task(refused(storage.check())) for _ in range(3)]
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.gather(*others)  # who leaves takes the answer from nobody
+        assert len(store.requests) == 1 + PATIENCE.attempts
+
+
 async def test_copies_that_take_long_hold_up_no_other_call() -> None:
     with failing(hang, hang, found()) as store, storage_at(store.endpoint, replace(PATIENCE, deadline=1)) as storage:
         copies = [asyncio.create_task(refused(CALLS["copy"](storage))) for _ in range(PATIENCE.threads)]
