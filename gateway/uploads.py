@@ -84,6 +84,8 @@ class Uploads:
         for _ in range(ATTEMPTS):
             source = await self._storage.head(grant.key.upload_key)
             marker = marker_of(source) if source else None
+            if source is None and await self._storage.head(grant.key.key) is not None:
+                raise Refusal(Code.ALREADY_STORED)  # a lifecycle rule shorter than tickets has removed the marker
             try:
                 if marker is None:
                     await self._mark(grant.key, Marker(State.ABORTED), source, self._tokens.seal_grant(grant)[1])

@@ -336,6 +336,16 @@ async def test_what_is_stored_cannot_be_aborted() -> None:
     assert await uploads.complete(GRANT) == STORED
 
 
+async def test_what_is_stored_cannot_be_aborted_after_a_lifecycle_rule_that_came_too_early() -> None:
+    storage = Recorder()
+    arrive(storage)
+    uploads = uploads_of(storage)
+    await uploads.complete(GRANT)
+    del storage.objects[KEY.upload_key]
+    assert await refusal(uploads.abort(GRANT)) == refused(Code.ALREADY_STORED)
+    assert list(storage.objects) == [KEY.key]
+
+
 async def test_what_was_rejected_or_deleted_is_aborted_already() -> None:
     storage = Recorder()
     arrive(storage, body=b"\0" * len(BODY))
