@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,17 +79,22 @@ def application() -> "FastAPI":
 def _application(settings: "Settings") -> "FastAPI":
     from gateway import logs  # noqa: PLC0415 - see _run
     from gateway.app import create_app  # noqa: PLC0415 - as above
+    from gateway.http.serving import settle  # noqa: PLC0415 - as above
 
     logs.configure(settings.log_level)
-    if settings.metrics_port is None:
-        return create_app(settings)
+    app = create_app(settings, log=logs.access if settings.metrics_port is None else _counting(logs.access))
+    settle()
+    return app
+
+
+def _counting(log: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:
     from gateway import metrics  # noqa: PLC0415 - not before the folder that workers share is named
 
-    def log(line: Mapping[str, object]) -> None:
+    def count(line: Mapping[str, object]) -> None:
         metrics.observe(line)
-        logs.access(line)
+        log(line)
 
-    return create_app(settings, log=log)
+    return count
 
 
 def _count_together(settings: "Settings") -> ExitStack:

@@ -6,7 +6,7 @@ import sys
 import uvicorn
 
 from gateway.app import create_app
-from gateway.http.serving import run_config
+from gateway.http.serving import run_config, settle
 from gateway.settings import load
 from tests.bench.place import API_KEY, APP_SECRET, BUCKET, POLICY, REGION, SECRET, TENANT
 
@@ -32,6 +32,7 @@ def serve(port: int) -> None:
     """Serve on loopback until terminated."""
     settings = load(secret_keys=[SECRET], tenants=TENANTS, bucket=BUCKET, region=REGION)
     app = create_app(settings, log=lambda _: None)
+    settle()
     uvicorn.Server(run_config(app, host="127.0.0.1", port=port)).run()
 
 
