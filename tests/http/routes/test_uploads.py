@@ -217,6 +217,13 @@ async def test_a_client_names_no_key_no_upload_and_no_tenant(offline: httpx.Asyn
         assert answer.json()["detail"].endswith("extra_forbidden)")
 
 
+@pytest.mark.threat(42)
+async def test_a_body_that_is_wrong_in_thousands_of_places_is_not_told_them(offline: httpx.AsyncClient) -> None:
+    for wrong, detail in ((1000, invalid("; ".join(["body: extra_forbidden"] * 3))), (1001, NOT_AS_DOCUMENTED)):
+        answer = await offline.post("/v1/uploads", json={**WISH, **{f"field{number}": 1 for number in range(wrong)}})
+        assert_refused(answer, Code.INVALID_REQUEST, detail)
+
+
 @pytest.mark.threat(5)
 @pytest.mark.parametrize("number", ["0", "-1", "10001", '"1e3"', "1.5", "true", "null"])
 async def test_a_part_number_is_one_to_ten_thousand(offline: httpx.AsyncClient, number: str) -> None:
