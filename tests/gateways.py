@@ -53,7 +53,7 @@ def tenant(text: str, app_secret: str, **more: object) -> dict[str, object]:
     }
 
 
-def settings(server: S3Server, **flags: Any) -> Settings:
+def settings(server: S3Server, **flags: Any) -> Settings:  # noqa: ANN401 - as many types as there are settings
     """Return settings for two tenants, `default` and `other`, over a server's bucket."""
     given: dict[str, Any] = {
         "secret_keys": [SECRET_KEY],
@@ -80,7 +80,11 @@ async def calling(
     await app.state.gateway.close()
 
 
-def make_app(server: S3Server, clock: Callable[[], float] = time.time, **flags: Any) -> FastAPI:
+def make_app(
+    server: S3Server,
+    clock: Callable[[], float] = time.time,
+    **flags: Any,  # noqa: ANN401 - as many types as there are settings
+) -> FastAPI:
     """Return a gateway over a server, with that server's least-privilege credentials."""
     return create_app(
         settings(server, **flags),

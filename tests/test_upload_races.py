@@ -46,7 +46,8 @@ NAMES = iter(f"{number:032x}" for number in range(1 << 30))
 class Store(Protocol):
     """A bucket, the storage that calls it, and the client that holds the presigned PUT."""
 
-    storage: Storage
+    @property
+    def storage(self) -> Storage: ...
 
     def grant(self) -> Grant:
         """Grant an upload of five bytes of text, of any content."""
@@ -307,9 +308,11 @@ class Races(RuleBasedStateMachine):
 
 @pytest.mark.threat(2, 3, 33, 34)
 def test_no_order_of_calls_changes_or_revives_an_object_in_memory() -> None:
-    run_state_machine_as_test(
-        lambda: Races(MemoryStore()), settings=settings(max_examples=400, stateful_step_count=40, deadline=None)
-    )
+    class InMemory(Races):
+        def __init__(self) -> None:
+            super().__init__(MemoryStore())
+
+    run_state_machine_as_test(InMemory, settings=settings(max_examples=400, stateful_step_count=40, deadline=None))
 
 
 @pytest.fixture
@@ -321,8 +324,12 @@ def real_store(ministack: S3Server) -> Iterator[RealStore]:
 
 @pytest.mark.threat(2, 3, 33, 34)
 def test_no_order_of_calls_changes_or_revives_an_object_in_a_bucket(real_store: RealStore) -> None:
+    class InABucket(Races):
+        def __init__(self) -> None:
+            super().__init__(real_store)
+
     run_state_machine_as_test(
-        lambda: Races(real_store),
+        InABucket,
         settings=settings(
             max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
         ),
