@@ -9,7 +9,7 @@ import pytest
 from gateway.cli.explaining import Known, explain
 from gateway.cli.explaining.explanation import TenantKnown, moment
 from gateway.grants.seals import Seal, encode
-from gateway.s3.bucket import Endpoint
+from gateway.s3.endpoints import Endpoint
 from gateway.s3.sigv4 import Credentials, Signer
 from tests.cli.commands import OFFLINE, say
 from tests.gateways import APP_SECRET, SECRET_KEY
