@@ -10,6 +10,10 @@ from gateway.errors import Code, Refusal
 
 MAX_BYTES = 255  # UTF-8, design section 3: the filename travels inside the grant token
 _DECOMPOSED = 4  # code points that NFC composes into one, at most (unicode.org, Normalization FAQ)
+# Normalising takes time quadratic in the length of a run of combining marks. No language needs more than 30 of them:
+# UAX #15, section 13, Stream-Safe Text Format.
+_TOO_MANY_MARKS = re.compile(rb"[^\0]{31}")
+_TWO_MARKS = re.compile("[\u0f73\u0f75\u0f81]")  # starters themselves, they decompose into two marks
 
 _DEVICE = r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])"
 # Windows opens a device under these names, whatever the extension: Microsoft, "Naming Files, Paths, and Namespaces".
@@ -42,7 +46,7 @@ class Filename:
 
     @classmethod
     def parse(cls, text: str, *, max_bytes: int = MAX_BYTES) -> "Filename":
-        """Normalise `text`; the `invalid-filename` refusal when nothing is left, or more than `max_bytes` of UTF-8."""
+        """Normalise `text`; the `invalid-filename` refusal when nothing is left, more than `max_bytes` of UTF-8, or a heap of marks."""
         if _PLAIN.fullmatch(text) is None:
             text = _normalised(text, max_bytes)
         elif len(text) > max_bytes:
@@ -72,15 +76,20 @@ def url_filename(filename: Filename) -> str:
 
 def _normalised(text: str, max_bytes: int) -> str:
     text = _UNSEEN.sub("", text).replace("\\", "/").rpartition("/")[2].lstrip().rstrip(_TRAILING)
-    # Normalising many combining marks takes quadratic time: a name that cannot become short enough is not normalised.
-    if len(text) > _DECOMPOSED * max_bytes:
+    # A name that cannot become short enough is not normalised.
+    if len(text) > _DECOMPOSED * max_bytes or _has_too_many_marks(text):
         raise Refusal(Code.INVALID_FILENAME)
     text = unicodedata.normalize("NFC", text)
     if _RESERVED.match(text):
         text = f"_{text}"
-    if not text or _utf8_length(text) > max_bytes:
+    if not text or _utf8_length(text) > max_bytes or _has_too_many_marks(text):
         raise Refusal(Code.INVALID_FILENAME)
     return text
+
+
+def _has_too_many_marks(text: str) -> bool:
+    classes = bytes(map(unicodedata.combining, _TWO_MARKS.sub("\u0f71\u0f72", text)))
+    return _TOO_MANY_MARKS.search(classes) is not None
 
 
 def _utf8_length(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import re
 import time
+import unicodedata
 from urllib.parse import unquote
 
 import pytest
@@ -100,6 +101,24 @@ def test_a_name_of_many_combining_marks_is_refused_at_once() -> None:
     start = time.perf_counter()
     assert refused("a" + "\u0301\u0316" * 200_000)
     assert time.perf_counter() - start < 0.5  # normalising it would take minutes
+
+
+@pytest.mark.threat(24)
+@pytest.mark.parametrize("mark", ["\u0301", "\u0f71", "\u0f73", "\u0344"])
+def test_a_name_has_at_most_30_combining_marks_in_a_row(mark: str) -> None:
+    each = len(unicodedata.normalize("NFD", mark))
+    assert not refused("x" + mark * (30 // each) + "x" + mark * (30 // each))
+    assert refused("x" + mark * (30 // each + 1))
+    assert refused("x" + "\u0301\u200b" * 31), "what is not seen parts no marks"
+
+
+@pytest.mark.threat(24)
+def test_a_batch_of_names_of_nothing_but_marks_holds_nobody_up() -> None:
+    start = time.perf_counter()
+    for marks in ("\u0316\u0301" * 2400, "\u0f73" * 4800, "\u0344\u0316" * 2400):
+        for _ in range(33):  # as many as fit into a body of 1 MiB, all in all
+            assert refused(marks, 1200)
+    assert time.perf_counter() - start < 0.5  # normalising them takes more than 2 s
 
 
 @pytest.mark.parametrize(
