@@ -39,9 +39,14 @@ async def site(ministack: S3Server) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo(page: Page, site: Site) -> Page:
+    await show(page, site)
+    return page
+
+
+async def show(page: Page, site: Site) -> None:
+    """Open the demo page and wait until it knows its policy: it takes no files before."""
     await page.goto(await site.demo())
     await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()
-    return page
 
 
 async def choose(page: Page, name: str, media_type: str, body: bytes) -> None:
@@ -222,7 +227,7 @@ async def test_a_policy_that_asks_for_a_checksum_gets_one(page: Page, site: Site
 
 async def test_what_the_bucket_calls_expired_is_understood(page: Page, ministack: S3Server) -> None:
     async with open_site(ministack, lambda: time.time() - 3600) as site:
-        await page.goto(await site.demo())
+        await show(page, site)
         await choose(page, "late.png", "image/png", png(seed=7))
         await expect(page.locator(".code")).to_have_text("ticket-expired", timeout=20_000)
         assert site.bucket.count("PUT") == 2

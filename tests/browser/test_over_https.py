@@ -70,6 +70,7 @@ async def test_a_picture_goes_up_and_comes_back_without_a_word_over_http(
     await ears.listen(page)
     await page.goto(f"{site.url}/static/demo/#pass={new_pass(site, certificate)}")
     assert await page.evaluate("isSecureContext")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()  # it takes no files before
     picture: FilePayload = {"name": "square.png", "mimeType": "image/png", "buffer": png(200, seed=11)}
     await page.set_input_files("#input", picture)
     await expect(page.locator("#list .state").first).to_contain_text("Stored", timeout=20_000)
