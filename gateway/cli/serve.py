@@ -37,9 +37,12 @@ def serve(
     JSON lines on standard error. SIGTERM and Ctrl-C end it as soon as what is under way is answered, within 20 s.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
+    from gateway.settings import load  # noqa: PLC0415 - the second that these imports take is not for --help to wait
+
+    settings = load()
     bound = listen(host, port) if uds is None else listen_unix(uds)
     try:
-        _run(bound, host, workers)
+        _run(settings, bound, host, workers)
     except KeyboardInterrupt:
         pass
     finally:
@@ -47,12 +50,8 @@ def serve(
             uds.unlink(missing_ok=True)
 
 
-def _run(bound: socket.socket, host: str, workers: int) -> None:
-    from gateway.settings import load  # noqa: PLC0415 - the second that these imports take is not for --help to wait
-
-    settings = load()
-
-    from uvicorn import Server  # noqa: PLC0415 - as above
+def _run(settings: "Settings", bound: socket.socket, host: str, workers: int) -> None:
+    from uvicorn import Server  # noqa: PLC0415 - see serve
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
 
     from gateway.http.serving import run_config  # noqa: PLC0415 - as above
@@ -71,13 +70,13 @@ def _run(bound: socket.socket, host: str, workers: int) -> None:
 
 def application() -> "FastAPI":
     """Return the gateway as the settings want it: what each of several workers runs."""
-    from gateway.settings import load  # noqa: PLC0415 - see _run
+    from gateway.settings import load  # noqa: PLC0415 - see serve
 
     return _application(load())
 
 
 def _application(settings: "Settings") -> "FastAPI":
-    from gateway import logs  # noqa: PLC0415 - see _run
+    from gateway import logs  # noqa: PLC0415 - see serve
     from gateway.app import create_app  # noqa: PLC0415 - as above
     from gateway.http.serving import settle  # noqa: PLC0415 - as above
 

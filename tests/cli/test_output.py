@@ -53,9 +53,9 @@ def test_colours_are_for_a_terminal_and_not_where_they_are_unwanted() -> None:
 def on_a_terminal(*arguments: str, **more: str) -> str:
     """Run a command with a terminal as its output, and return what it wrote."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*GATEWAY, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **OFFLINE, **more}
-    ):
+    plain = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    env = {**plain, **OFFLINE, "TERM": "xterm-256color", **more}
+    with subprocess.Popen([*GATEWAY, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=env):
         os.close(theirs)
         written = b""
         try:
