@@ -94,7 +94,13 @@ def policy(allowed: Policy) -> schemas.PolicySummary:
     }
 
 
+def _issued_at(call: Call, found: StoredObject) -> int:
+    """Return the moment of storing, so that a repeat is answered alike; never our future, if the store's clock errs."""
+    return min(found.stored_at, call.now)
+
+
 def _receipt(call: Call, found: StoredObject) -> str:
+    issued_at = _issued_at(call, found)
     receipt = Receipt(
         found.key,
         found.size,
@@ -103,8 +109,8 @@ def _receipt(call: Call, found: StoredObject) -> str:
         found.checksum_type,
         found.etag,
         found.principal,
-        found.stored_at,
-        found.stored_at + RECEIPT_EXPIRES_IN,
+        issued_at,
+        issued_at + RECEIPT_EXPIRES_IN,
     )
     return call.gateway.tokens.app(found.key.tenant).seal_receipt(receipt)
 
@@ -113,9 +119,10 @@ def _link(call: Call, found: StoredObject) -> str:
     tenant = call.gateway.tenants[found.key.tenant]
     rules = tenant.policies.get(found.key.policy)
     filename = Filename(found.filename)
-    # Counted from the moment of storing, so that a repeat is answered alike, until half of that link is used up.
     lifetime = tenant.link_expires_in(found.key.policy)
-    issued_at = found.stored_at if call.now < found.stored_at + lifetime // 2 else call.now
+    issued_at = _issued_at(call, found)
+    if call.now >= issued_at + lifetime // 2:  # half of that link is used up
+        issued_at = call.now
     link = Link(
         found.key,
         filename,

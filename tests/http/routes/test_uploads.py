@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,12 +34,25 @@ from tests.http.routes.flow import (
     store,
 )
 from tests.memory_storage import MemoryStorage
+from tests.servers.s3 import S3Server
 
 NOT_AS_DOCUMENTED = Code.INVALID_REQUEST.sentence
 
 
 def invalid(complaint: str) -> str:
     return f"{NOT_AS_DOCUMENTED} ({complaint})"
+
+
+async def test_a_fresh_link_and_receipt_are_good_though_the_clock_of_the_store_runs_ahead(
+    ministack: S3Server, bucket: httpx.AsyncClient
+) -> None:
+    late = int(time.time()) - 400  # beyond the 300 seconds that a token may come from the future
+    async with calling(make_app(ministack, clock=lambda: late, tenants=TENANTS)) as client:
+        stored = await store(client, bucket)
+        receipt = open_receipt(stored["status"]["receipt"], [APP_SECRET], clock=lambda: late)
+        assert (receipt.stored_at, receipt.expires_at) == (late, late + 604_800)
+        assert (await client.get(stored["status"]["link"])).status_code == 307
+        assert (await complete(client, stored)).json() == stored["status"]
 
 
 async def test_a_picture_goes_up_and_comes_back_through_its_link(
