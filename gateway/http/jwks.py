@@ -125,7 +125,7 @@ class FetchedKeys:
                 # Unlike `await fetching`, it leaves the fetch to the others when this caller is cancelled.
                 await asyncio.wait([fetching])
             return _pick(self._keys, kid)
-        if now - self._fetched_at >= FRESH:
+        if not 0 <= now - self._fetched_at < FRESH:  # a clock that was set back must not keep a set for ever
             self._fetch(now)
         return key
 
@@ -138,7 +138,7 @@ class FetchedKeys:
         """Return the fetch under way, else begin one, unless the last one began a moment ago."""
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
-        if self._tried_at is not None and now - self._tried_at < (COOLDOWN if self._keys else RETRY):
+        if self._tried_at is not None and 0 <= now - self._tried_at < (COOLDOWN if self._keys else RETRY):
             return None
         self._tried_at = now
         self._fetching = asyncio.create_task(self._replace(now))

@@ -190,6 +190,25 @@ async def test_without_a_set_a_failed_fetch_is_tried_again_after_5_seconds(
     assert await algorithm(keys, "r", NOW + RETRY) == "RS256"
 
 
+async def test_a_clock_that_was_set_back_holds_up_no_fetch(server: JwksServer, keys: FetchedKeys) -> None:
+    server.serve(RSA_JWK)
+    assert await algorithm(keys, "r", NOW) == "RS256"
+    server.serve(EC_JWK | {"kid": "new"})
+
+    assert await algorithm(keys, "new", NOW - 86_400) == "ES256"
+    assert await algorithm(keys, "made up", NOW - 86_400 + COOLDOWN - 1) is None
+    assert len(server.requests) == 2
+
+
+async def test_an_old_set_is_refreshed_by_a_clock_that_was_set_back(server: JwksServer, keys: FetchedKeys) -> None:
+    server.serve(RSA_JWK)
+    assert await algorithm(keys, "r", NOW) == "RS256"
+    server.serve(EC_JWK | {"kid": "new"})
+
+    assert await algorithm(keys, "r", NOW - 1_000) == "RS256"
+    assert await algorithm(keys, "new", NOW - 1_000) == "ES256", "joins the fetch under way"
+
+
 async def test_nobody_listening_is_a_failed_fetch(server: JwksServer) -> None:
     async with jwks_server.running() as gone:
         url = gone.url
