@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from gateway.content.filenames import Filename, url_filename
+from gateway.content.media_types import parse_media_type
 from gateway.errors import Refusal
 from gateway.grants.app_tokens import LINK_FILENAME_BYTES, MAX_PASS_AGE, AppTokens, Link, Receipt
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import LINK_EXPIRES_IN, Tenant
-from gateway.grants.principals import Limits
+from gateway.grants.principals import Limits, is_principal_name
 
 Clock = Callable[[], float]
 MIN_SECRET = 32  # bytes
@@ -79,14 +80,24 @@ def make_pass(  # noqa: PLR0913 - each limit of a pass is an argument of its own
 ) -> str:
     """Return a pass for `principal`'s browser: it may ask for upload tickets under `policy` within these limits.
 
-    `max_size` is in bytes, `expires_in` in seconds (60 to 86,400). Raises ValueError.
+    `principal` is 1 to 128 bytes of printable text, `max_size` in bytes, `expires_in` in seconds (60 to 86,400).
+    Raises ValueError.
     """
-    if not 60 <= expires_in <= MAX_PASS_AGE or not principal:  # noqa: PLR2004 - seconds, as POST /v1/passes
-        raise ValueError("a pass names a principal and lives 60 to 86,400 seconds")
-    limits = Limits(max_size, None if content_types is None else frozenset(content_types))
+    if not 60 <= expires_in <= MAX_PASS_AGE or not is_principal_name(principal):  # noqa: PLR2004 - seconds, as POST /v1/passes
+        raise ValueError("a pass names a principal (1 to 128 bytes of printable text) and lives 60 to 86,400 seconds")
+    if max_size is not None and max_size < 0:
+        raise ValueError("max_size is 0 bytes or more")
+    limits = Limits(max_size, None if content_types is None else _media_types(content_types))
     return _app_tokens(app_secrets, tenant).seal_pass(
         principal, policy, limits, now=int(clock()), expires_in=expires_in
     )
+
+
+def _media_types(texts: Iterable[str]) -> frozenset[str]:
+    try:
+        return frozenset(parse_media_type(text).name for text in texts)
+    except Refusal as refusal:
+        raise ValueError("content_types names a media type that no policy can take") from refusal
 
 
 def open_receipt(

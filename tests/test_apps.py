@@ -196,9 +196,22 @@ def test_a_pass_lives_a_minute_to_a_day(expires_in: int) -> None:
         make_pass([APP_SECRET], "alice", expires_in=expires_in)
 
 
-def test_a_pass_names_somebody() -> None:
+@pytest.mark.parametrize("principal", ["", "é" * 65, "a\nb", "a\ud800"])
+def test_a_pass_names_somebody(principal: str) -> None:
     with pytest.raises(ValueError, match="names a principal"):
-        make_pass([APP_SECRET], "")
+        make_pass([APP_SECRET], principal)
+
+
+def test_a_pass_has_limits_that_the_gateway_can_apply() -> None:
+    plain, spelled = (
+        make_pass([APP_SECRET], "alice", max_size=0, content_types=types, clock=lambda: NOW)
+        for types in (["image/png"], ["Image/PNG; q=1"])
+    )
+    assert plain == spelled
+    with pytest.raises(ValueError, match="0 bytes or more"):
+        make_pass([APP_SECRET], "alice", max_size=-1)
+    with pytest.raises(ValueError, match="a media type that no policy can take"):
+        make_pass([APP_SECRET], "alice", content_types=["text/html"])
 
 
 def test_the_address_of_the_gateway_may_end_in_a_slash_or_have_a_path() -> None:
