@@ -46,7 +46,10 @@ class Filename:
 
     @classmethod
     def parse(cls, text: str, *, max_bytes: int = MAX_BYTES) -> "Filename":
-        """Normalise `text`; the `invalid-filename` refusal when nothing is left, more than `max_bytes` of UTF-8, or a heap of marks."""
+        """Normalise `text`, to at most `max_bytes` of UTF-8.
+
+        Raises `invalid-filename` when nothing or too much is left, or more than 30 combining marks in a row.
+        """
         if _PLAIN.fullmatch(text) is None:
             text = _normalised(text, max_bytes)
         elif len(text) > max_bytes:
