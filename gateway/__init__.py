@@ -15,15 +15,15 @@ The flow, as types. Each step takes only what the step before has made, so no pa
 
 The layers. Imports point one way, from below:
 
-    cli                    commands; what they run is imported when they run
-    app                    create_app, the only place that wires
-    http                   routes, schemas, authentication, origin, the guard before all of it
-    uploads                completion, status, abort, delete: the use cases, free of HTTP
-    settings, s3.storage   the environment, and the calls to the bucket (boto3 is used here and in s3.credentials alone)
-    apps                   what an application does offline: links, passes, receipts
-    grants, s3.bucket      policies, grants, tokens; from a grant to a presigned request
-    content, s3.sigv4      media types and filenames; the signer
-    errors, mac            the one table of refusals; HMAC
+    cli                      commands; what they run is imported when they run
+    app                      create_app, the only place that wires
+    http                     routes, schemas, authentication, origin, the guard before all of it
+    uploads                  completion, status, abort, delete: the use cases, free of HTTP
+    settings, s3.s3_storage  the environment, and the calls to the bucket, by boto3
+    apps                     what an application does offline: links, passes, receipts
+    grants, s3.bucket        policies, grants, tokens; from a grant to a presigned request
+    content, s3.sigv4        media types and filenames; the signer
+    errors, mac              the one table of refusals; HMAC
 
 Everything up to grants and s3.bucket is pure: no I/O, no clock, no environment, no randomness but by argument.
 

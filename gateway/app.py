@@ -22,9 +22,10 @@ from gateway.http.lane import Lane
 from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
 from gateway.s3.bucket import Bucket
+from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import CredentialSource, open_session
+from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Patience, Place, S3Storage
 from gateway.settings import Settings
 from gateway.uploads import Uploads
 

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[1]
 # From below: a module imports from its own layer and from those before it. A name stands for all below it, too.
 LAYERS: Final[Sequence[frozenset[str]]] = (
     frozenset({"gateway.errors", "gateway.mac", "gateway.logs", "gateway.s3.threads", "gateway.s3.endpoints"}),
-    frozenset({"gateway.s3.sigv4", "gateway.s3.documents"}),
+    frozenset({"gateway.s3.sigv4", "gateway.s3.documents", "gateway.s3.storage"}),
     frozenset({"gateway.grants.keys", "gateway.content"}),
     frozenset({"gateway.grants.principals", "gateway.grants.policies"}),
     frozenset({"gateway.grants", "gateway.s3.bucket", "gateway.s3.downloads"}),
     frozenset({"gateway.apps"}),
     frozenset({"gateway.setting_values", "gateway.setting_tables", "gateway.settings"}),
-    frozenset({"gateway.s3.storage", "gateway.s3.credentials"}),
+    frozenset({"gateway.s3.clients", "gateway.s3.s3_storage", "gateway.s3.credentials"}),
     frozenset({"gateway.markers", "gateway.objects", "gateway.uploads"}),
     frozenset({"gateway.http", "gateway.metrics"}),
     frozenset({"gateway.app"}),
@@ -30,12 +30,13 @@ FIRST_IMPURE = 5  # the layers before it know no input, no output, no clock, no 
 # Logs are written to, and threads are a tool of the calls to the store: neither belongs to the pure part.
 TOOLS = {"gateway.logs", "gateway.s3.threads"}
 
+BOTO: Final = frozenset({"gateway.s3.clients", "gateway.s3.s3_storage", "gateway.s3.credentials", "gateway.cli"})
 OWNERS: Final[Mapping[str, frozenset[str]]] = {
     "anyio": frozenset({"gateway.http"}),
-    "boto3": frozenset({"gateway.s3.storage", "gateway.s3.credentials", "gateway.cli"}),
-    "botocore": frozenset({"gateway.s3.storage", "gateway.s3.credentials", "gateway.cli"}),
-    "mypy_boto3_iam": frozenset({"gateway.cli"}),
-    "mypy_boto3_s3": frozenset({"gateway.s3.storage", "gateway.cli"}),
+    "boto3": BOTO,
+    "botocore": BOTO,
+    "mypy_boto3_iam": BOTO,
+    "mypy_boto3_s3": BOTO,
     "cryptography": frozenset({"gateway.http.jwks"}),
     "fastapi": frozenset({"gateway.http", "gateway.app", "gateway.cli"}),
     "httpx": frozenset({"gateway.http.jwks"}),

@@ -30,10 +30,12 @@ from gateway.grants.policies import Grant
 from gateway.grants.tokens import Tokens
 from gateway.markers import State, marker_of
 from gateway.s3.bucket import Bucket
+from gateway.s3.clients import Place
 from gateway.s3.credentials import open_session
 from gateway.s3.endpoints import Endpoint
+from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Changed, Head, Page, Place, S3Storage, Storage
+from gateway.s3.storage import Changed, Head, Page, Storage
 from gateway.uploads import Outcome, Uploads
 from tests.memory_storage import MemoryStorage
 from tests.servers.s3 import S3Server

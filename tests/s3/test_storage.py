@@ -14,9 +14,11 @@ import boto3
 import pytest
 
 from gateway.errors import Code, Refusal
+from gateway.s3.clients import Place
 from gateway.s3.credentials import open_session
+from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Changed, Head, Page, Place, S3Storage, Storage
+from gateway.s3.storage import Changed, Head, Page, Storage
 from tests.memory_storage import MemoryStorage
 from tests.servers.known import NOT_ENFORCED
 from tests.servers.s3 import S3Server

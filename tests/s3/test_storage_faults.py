@@ -15,9 +15,11 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
 from gateway.errors import Code, Refusal
+from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import open_session
+from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Changed, Head, Patience, Place, S3Storage
+from gateway.s3.storage import Changed, Head
 from tests.faults.store import (
     Fault,
     answer,
@@ -187,7 +189,7 @@ async def test_what_does_not_heal_is_asked_once_and_told_only_to_the_log(
             return
         await refused(call(storage))
         assert len(store.requests) == 1
-        logged = [record for record in caplog.records if record.name == "gateway.s3.storage"]
+        logged = [record for record in caplog.records if record.name == "gateway.s3.s3_storage"]
         assert [record.levelname for record in logged] == ["WARNING" if status == 501 else "ERROR"]
         text = logged[0].getMessage()
         assert f"status {status}" in text
