@@ -22,7 +22,8 @@ from gateway.cli.provision import AccessKey, iam_client, make_bucket, make_user,
 LOCK = Path(__file__).with_name("ministack.lock")
 SERVICES = "s3,iam,sts,sqs,sns,cloudformation"
 READY_WITHIN = 30.0  # seconds; 0.6 s is usual
-FREE_WITHIN = 20.0  # seconds that a predecessor may take to save its state
+FREE_WITHIN = 20.0  # seconds that a predecessor whose starter is gone may take to save its state
+STOPPED_WITHIN = 2.0  # seconds that one may take whose starter is there: mostly, it has no mind to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ def start(  # noqa: PLR0913 - each has its own default
     data_dir.mkdir(parents=True, exist_ok=True)
     python = environment(venv or data_dir / "ministack-venv", LOCK)
     admin = _admin_key(data_dir / "ministack-root.json")
-    number = _free_port(port)
     with _only_server_of(data_dir) as claim:
+        number = _free_port(port)  # a predecessor has let go of it
         child = spawn(
             [str(python), "-P", "-m", "ministack"],
             env=_environ(data_dir, number, region, admin),
@@ -125,14 +126,29 @@ def _free_port(port: int) -> int:
 
 def _only_server_of(data_dir: Path) -> IO[str]:
     """Claim `data_dir` for one server: the claim is held by whoever keeps the file open, the child included."""
-    claim = (data_dir / "ministack.claim").open("w")
-    deadline = time.monotonic() + FREE_WITHIN
-    while time.monotonic() < deadline:
+    claim = (data_dir / "ministack.claim").open("a+")  # holds the starter's process id
+    began = time.monotonic()
+    while True:
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if time.monotonic() - began > (STOPPED_WITHIN if _is_alive(claim) else FREE_WITHIN):
+                break
             time.sleep(POLL)
         else:
+            claim.truncate(0)
+            print(os.getpid(), file=claim, flush=True)
             return claim
     claim.close()
     raise StartError(f"another server uses {data_dir}: stop it, or choose another folder with --data-dir")
+
+
+def _is_alive(claim: IO[str]) -> bool:
+    claim.seek(0)
+    try:
+        os.kill(int(claim.read()), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):  # another user's; not written yet
+        pass
+    return True

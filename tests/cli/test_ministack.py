@@ -27,7 +27,8 @@ STARTER = """
 import sys
 from pathlib import Path
 from gateway.cli import ministack
-server = ministack.start(Path(sys.argv[1]), origins=["http://127.0.0.1:8000"], venv=Path(sys.argv[2]))
+folder, venv, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+server = ministack.start(folder, origins=["http://127.0.0.1:8000"], venv=venv, port=port)
 s3 = ministack.s3_client(server.endpoint, server.region, server.gateway)
 s3.put_object(Bucket=server.bucket, Key="objects/t/p/a.txt", Body=b"kept")
 print(server.child.process.pid, flush=True)
@@ -68,9 +69,9 @@ def wait_until_gone(leader: int) -> None:
 
 
 @contextmanager
-def starter(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def starter(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Give a process that started a server and stored an object, and the leader of the server's session."""
-    command = [sys.executable, "-c", STARTER, str(folder), str(VENV)]
+    command = [sys.executable, "-c", STARTER, str(folder), str(VENV), str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -148,7 +149,18 @@ def test_a_start_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ministack, "FREE_WITHIN", 0.2)  # the clock of this test
-    with started(tmp_path), pytest.raises(StartError, match="another server uses"):
-        ministack.start(tmp_path, origins=ORIGINS, venv=VENV)
+def test_a_folder_belongs_to_one_server_at_a_time_and_who_comes_second_is_told_soon(tmp_path: Path) -> None:
+    with started(tmp_path):
+        began = time.monotonic()
+        with pytest.raises(StartError, match="another server uses"):
+            ministack.start(tmp_path, origins=ORIGINS, venv=VENV)
+        assert time.monotonic() - began < 5
+
+
+def test_a_server_whose_starter_was_killed_gives_its_port_to_the_next(tmp_path: Path) -> None:
+    port = free_port()
+    with starter(tmp_path, port) as (process, _):
+        process.kill()
+        process.wait()
+        with started(tmp_path, port=port) as server:
+            assert read(server) == b"kept"
