@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.grants.policies import Policy, Tenant
 from gateway.s3.endpoints import Endpoint
+from gateway.setting_sources import SettingsError
 from gateway.setting_tables import PolicySettings
-from gateway.settings import Settings, SettingsError, load
+from gateway.settings import Settings, load
 
 SECRETS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
 DIGEST = hashlib.sha256(b"an API key").hexdigest()

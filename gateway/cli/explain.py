@@ -52,8 +52,9 @@ def _say(explained: "Explanation") -> None:
 def _known() -> tuple["Known | None", str]:
     """Return what the settings tell; or None, and what they lack."""
     from gateway.cli.explaining.explanation import Known, TenantKnown  # noqa: PLC0415 - see explain
+    from gateway.setting_sources import SettingsError  # noqa: PLC0415 - as above
     from gateway.setting_values import reveal  # noqa: PLC0415 - as above
-    from gateway.settings import SettingsError, load  # noqa: PLC0415 - as above
+    from gateway.settings import load  # noqa: PLC0415 - as above
 
     try:
         settings = load()

@@ -9,8 +9,8 @@ import jwt
 from gateway.errors import Code, Refusal
 from gateway.grants.principals import Action, Kind, Principal, is_principal_name
 from gateway.http.jwks import FetchedKeys, KeptKeys, Keys, VerificationKey, read_jwks
+from gateway.setting_sources import SettingsError
 from gateway.setting_tables import JwtSettings
-from gateway.settings import SettingsError
 
 LEEWAY = 60  # seconds by which an issuer's clock may differ
 MAX_AGE = 366 * 86_400  # seconds until `exp`: more is a mistake, or 1e308

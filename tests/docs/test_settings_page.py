@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gateway.content.media_types import MEDIA_TYPES
+from gateway.setting_sources import OTHER_NAMES, PREFIX
 from gateway.setting_tables import ApiKeySettings, JwtSettings, PolicySettings, TenantSettings
-from gateway.settings import OTHER_NAMES, PREFIX, Settings
+from gateway.settings import Settings
 from tests.docs.pages import page, rows
 
 PAGE = page("docs/settings.md")

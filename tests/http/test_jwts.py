@@ -15,8 +15,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from gateway.errors import Code, Refusal
 from gateway.grants.principals import Action, Kind, Principal
 from gateway.http.jwts import Jwts
+from gateway.setting_sources import SettingsError
 from gateway.setting_tables import JwtSettings
-from gateway.settings import SettingsError
 from tests.servers import jwks as jwks_server
 
 NOW = 1_760_000_000

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gateway.errors import Code
-from gateway.settings import SettingsError
+from gateway.setting_sources import SettingsError
 from tests.faults.store import Fault, answer, error, failing
 from tests.gateways import calling, make_app
 from tests.http.routes.flow import NOWHERE, TENANTS, assert_refused
