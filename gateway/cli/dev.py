@@ -1,14 +1,15 @@
 """`gateway dev`: the gateway and an S3 server of its own on this machine, with a demo page, in one command."""
 
 import hashlib
+import json
+import os
 import re
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.child import POLL, StartError
+from gateway.cli.child import StartError
 from gateway.cli.dev_files import DevSecrets, as_variables, env_file, kept_secrets, write_private
 from gateway.cli.listening import listen
 from gateway.cli.output import Failure, Misuse, bold, dim, say, say_pairs
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PASS_EXPIRES_IN = 86_400  # seconds
-FREE_WITHIN = 3.0  # seconds that an S3 server whose starter was killed may take to let go of its port
+ALLOWED_ORIGINS = "GATEWAY_ALLOWED_ORIGINS"
 _API_KEY = re.compile(r"gwk_[a-z0-9]{8}_[A-Za-z0-9_-]{16,200}")
 
 _UPLOAD = """\
@@ -99,7 +100,7 @@ def dev(
     # Half of the start is imports, and the other half is waiting for MiniStack.
     Thread(target=__import__, args=("gateway.app",), daemon=True).start()
     try:
-        store = _start_store(data_dir, port, s3_port)
+        store = _start_store(data_dir, _origins(port), s3_port)
     except StartError as error:
         raise Failure(str(error)) from None
     try:
@@ -116,28 +117,23 @@ def _next(port: int) -> int:
 
 
 def _origins(port: int) -> list[str]:
-    return [f"http://{HOST}:{port}", f"http://localhost:{port}"]
+    """Return the origins whose pages are let in: the gateway's own, and those that the environment names."""
+    from gateway.setting_values import parse_origin  # noqa: PLC0415 - see dev
+
+    try:
+        named = [parse_origin(text) for text in json.loads(os.environ.get(ALLOWED_ORIGINS) or "[]")]
+    except (ValueError, TypeError, AttributeError):
+        raise Misuse(f"{ALLOWED_ORIGINS} has to be a list of origins, as JSON: '[\"http://localhost:5173\"]'") from None
+    return list(dict.fromkeys([f"http://{HOST}:{port}", f"http://localhost:{port}", *named]))
 
 
-def _start_store(data_dir: Path, port: int, s3_port: int) -> "Server":
+def _start_store(data_dir: Path, origins: Sequence[str], s3_port: int) -> "Server":
     from gateway.cli import ministack  # noqa: PLC0415 - boto3 is not for --help to wait
 
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (data_dir / "ministack-venv").exists():
         say(f"Installing the S3 server into {data_dir}, once ...")
-    _wait_until_free(s3_port)
-    return ministack.start(data_dir, origins=_origins(port), port=s3_port)
-
-
-def _wait_until_free(port: int) -> None:
-    """Give a predecessor that was killed a moment to save its state; who else holds the port is MiniStack's to tell."""
-    deadline = time.monotonic() + FREE_WITHIN
-    while time.monotonic() < deadline:
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            return
-        time.sleep(POLL)
+    return ministack.start(data_dir, origins=origins, port=s3_port)
 
 
 def _secrets(data_dir: Path, api_key: str | None) -> DevSecrets:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests.cli.commands import Running, run, running, say
 from tests.servers.ministack import VENV
 
 GIVEN_KEY = "gwk_abcdefgh_a-key-of-one-s-own-choice"
+FRONT_END = "http://localhost:5173"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +92,22 @@ class Dev:
 
 
 @contextmanager
-def started(folder: Path, *flags: str) -> Iterator[Dev]:
+def started(folder: Path, *flags: str, env: Mapping[str, str] | None = None) -> Iterator[Dev]:
     """Start it with its data in `folder`/data, where MiniStack is installed already."""
     (folder / "data").mkdir(exist_ok=True)
     environment(VENV, LOCK)
     installed = folder / "data" / "ministack-venv"
     if not installed.exists():
         installed.symlink_to(VENV)
-    with running("dev", "--data-dir", "data", *flags, cwd=folder) as command:
+    with running("dev", "--data-dir", "data", *flags, env=env, cwd=folder) as command:
         command.wait_for(lambda line: line.startswith("Ready in"))
         yield Dev(command, folder)
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    with started(tmp_path_factory.mktemp("dev"), "--port", "0") as dev:
+    env = {"GATEWAY_ALLOWED_ORIGINS": json.dumps([FRONT_END])}
+    with started(tmp_path_factory.mktemp("dev"), "--port", "0", env=env) as dev:
         yield dev
 
 
@@ -156,6 +158,46 @@ def test_the_demo_page_is_there_and_its_address_carries_a_pass_for_everything_th
     assert sorted(policy["content_types"]) == sorted(MEDIA_TYPES)
     assert policy["max_size"] == 5 * 1024**3
     assert httpx.get(dev.told("API")).status_code == 200
+
+
+def test_pages_of_its_own_and_of_the_origins_that_the_environment_names_are_let_in(dev: Dev) -> None:
+    port = urlsplit(dev.url).port
+    origins = [dev.url, f"http://localhost:{port}", FRONT_END, "http://localhost:5174"]
+    bucket = f"http://127.0.0.1:{dev.s3_port}/gateway-dev/incoming/x"
+    let_in = {
+        url: [
+            httpx.options(url, headers={"origin": origin, "access-control-request-method": method}).headers.get(
+                "access-control-allow-origin"
+            )
+            == origin
+            for origin in origins
+        ]
+        for url, method in ((f"{dev.url}/v1/uploads", "POST"), (bucket, "PUT"))
+    }
+    assert set(map(tuple, let_in.values())) == {(True, True, True, False)}, let_in
+    told = dev.sourced('echo "$GATEWAY_ALLOWED_ORIGINS"')
+    assert json.loads(told) == origins[:3]
+
+
+@pytest.mark.parametrize("value", ["http://localhost:5173", '["localhost:5173"]', "[5173]"])
+def test_an_origin_that_is_none_is_told_before_anything_starts(tmp_path: Path, value: str) -> None:
+    flags = ("--port", "0", "--data-dir", str(tmp_path / "data"))
+    said = run("dev", *flags, env={"GATEWAY_ALLOWED_ORIGINS": value})
+    assert (said.stdout, said.exit_code) == ("", 2)
+    assert said.stderr == (
+        "GATEWAY_ALLOWED_ORIGINS has to be a list of origins, as JSON: '[\"http://localhost:5173\"]'\n"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_second_one_on_the_same_folder_is_refused_soon(dev: Dev) -> None:
+    began = time.monotonic()
+    said = run("dev", "--data-dir", "data", "--port", "0", cwd=dev.folder)
+    assert time.monotonic() - began < 10  # 3 s on a machine that has nothing else to do
+    folder = dev.folder.resolve() / "data"
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == f"another server uses {folder}: stop it, or choose another folder with --data-dir\n"
+    assert dev.upload()["status"] == "stored"
 
 
 def test_dev_env_has_exactly_the_documented_names_and_is_for_its_owner_alone(dev: Dev) -> None:
