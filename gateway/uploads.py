@@ -57,6 +57,14 @@ class Uploads:
             return Outcome(State.PROMOTING if key in self._running else State.UPLOADED)
         return await self._answer(key, marker)
 
+    async def find(self, key: ObjectKey) -> StoredObject:
+        """Describe what is stored; raises `not-found`, also for what a late copy brought back under a dead key."""
+        target, source = await asyncio.gather(self._storage.head(key.key), self._storage.head(key.upload_key))
+        marker = marker_of(source) if source else None
+        if target is None or (marker is not None and marker.state in {State.ABORTED, State.DELETED}):
+            raise Refusal(Code.NOT_FOUND)
+        return stored_object(key, target)
+
     async def granted(self, key: ObjectKey) -> Grant:
         """Return the grant that lies with the bytes under an upload key, for clients that never saw a ticket."""
         source = await self._storage.head(key.upload_key)

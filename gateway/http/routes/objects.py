@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from gateway.errors import Code, Refusal
+from gateway.errors import Code
 from gateway.grants.keys import ObjectKey
 from gateway.grants.principals import Action
 from gateway.http import bodies, schemas
 from gateway.http.problems import AUTHENTICATED, other_responses, problem_responses
 from gateway.http.route import Authenticated, GatewayRoute
-from gateway.objects import page_of, stored_object
+from gateway.objects import page_of
 
 router = APIRouter(prefix="/v1/objects", route_class=GatewayRoute, tags=["objects"], responses=other_responses())
 
@@ -31,11 +31,8 @@ async def list_objects(call: Authenticated, query: Annotated[schemas.ListQuery, 
 @router.get("/{key:path}", responses=_REFUSALS)
 async def read_object(call: Authenticated, key: str) -> schemas.Object:
     """Describe one object."""
-    found = ObjectKey.parse_key(key).of(call.allowed(Action.READ).tenant)
-    head = await call.gateway.storage.head(found.key)
-    if head is None:
-        raise Refusal(Code.NOT_FOUND)
-    return bodies.stored(stored_object(found, head))
+    found = await call.gateway.uploads.find(ObjectKey.parse_key(key).of(call.allowed(Action.READ).tenant))
+    return bodies.stored(found)
 
 
 @router.delete("/{key:path}", status_code=204, responses=_REFUSALS)

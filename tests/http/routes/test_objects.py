@@ -10,7 +10,7 @@ from gateway.errors import Code
 from gateway.objects import page_of
 from gateway.s3.storage import Head
 from tests.gateways import API_KEY, calling, make_app, tenant
-from tests.http.routes.flow import PNG, PNG_ETAG, PNG_SHA256, TENANTS, assert_refused, bearer, put, store
+from tests.http.routes.flow import PNG, PNG_ETAG, PNG_SHA256, TENANTS, assert_refused, bearer, issue, put, store
 from tests.memory_storage import MemoryStorage, Stored
 from tests.servers.s3 import S3Server
 
@@ -53,6 +53,21 @@ async def test_deleted_is_deleted_also_the_second_time(client: httpx.AsyncClient
     status = (await client.get(stored["status_url"])).json()
     assert (status["status"], status["object"], status["link"], status["receipt"]) == ("deleted", None, None, None)
     assert (await put(bucket, stored)).status_code == 412
+
+
+@pytest.mark.threat(3)
+async def test_bytes_that_come_back_late_under_a_dead_key_are_not_found_and_a_second_delete_removes_them(
+    ministack: S3Server, client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    stored, aborted = await store(client, bucket), await issue(client)
+    assert (await client.delete(f"/v1/objects/{stored['key']}")).status_code == 204
+    assert (await client.delete(aborted["abort_url"])).status_code == 204
+    for key in (stored["key"], aborted["key"]):
+        late_copy = {"Bucket": ministack.bucket, "Key": key}
+        ministack.admin_s3().put_object(**late_copy, Body=PNG)
+        assert_refused(await client.get(f"/v1/objects/{key}"), Code.NOT_FOUND)
+        assert (await client.delete(f"/v1/objects/{key}")).status_code == 204
+        assert "Contents" not in ministack.admin_s3().list_objects_v2(Bucket=ministack.bucket, Prefix=key)
 
 
 @pytest.fixture
