@@ -173,7 +173,7 @@ POLICY = {
     "name": "default",
     "content_types": ["image/gif", "text/plain"],
     "extensions": ["gif", "txt"],
-    "max_size": 1024 * 1024,
+    "max_size": 1_000_000,
     "checksum": "optional",
     "multipart_from": None,
 }

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import FileChooser, FilePayload, Page, expect
 
 from gateway.errors import CODES, Code
-from tests.browser.double import STATIC, Double, Fault, answer, pending, problem, storage_error
+from tests.browser.double import POLICY, STATIC, Double, Fault, answer, pending, problem, storage_error
 from tests.browser.wire import Response
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -61,7 +61,7 @@ async def test_without_a_pass_the_page_says_where_to_get_one(page: Page, double:
 async def test_an_expired_pass_and_an_unknown_policy_are_said(page: Page, double: Double) -> None:
     double.answers["GET policies"] = deque([problem(Code.UNAUTHENTICATED)])
     await page.goto(f"{double.gateway}/static/demo/#pass=old")
-    await expect(page.get_by_role("alert")).to_contain_text("The pass has expired.")
+    await expect(page.get_by_role("alert")).to_contain_text("The pass has expired, or was not copied whole.")
     await page.evaluate("location.hash = 'pass=new&policy=other'")
     await expect(page.get_by_role("alert")).to_contain_text("There is no such upload policy.")
 
@@ -138,7 +138,7 @@ async def test_a_waiting_upload_is_cancelled_without_a_word_to_the_gateway(demo:
     await choose(demo, *(gif(f"{number}.gif") for number in range(4)))
     await demo.get_by_role("button", name="Cancel 3.gif").click()
     double.hold.set()
-    await expect(demo.locator("#summary")).to_have_text("3 stored")
+    await expect(demo.locator("#summary")).to_have_text("3 stored · 1 cancelled")
     assert double.log.count("POST uploads") == 3
 
 
@@ -156,9 +156,29 @@ async def test_what_the_policy_will_not_take_is_said_and_sent_when_told_to(demo:
 
 
 async def test_a_file_over_the_limit_is_told_both_sizes(demo: Page) -> None:
-    await choose(demo, {"name": "big.gif", "mimeType": "image/gif", "buffer": bytes(3 * 2**20 // 2)})
+    await choose(demo, {"name": "big.gif", "mimeType": "image/gif", "buffer": bytes(1_500_000)})
     reason = demo.get_by_role("listitem").filter(has_text="big.gif").locator(".reason")
     await expect(reason).to_have_text("This file has 1.5 MB, and up to 1 MB are taken here.")
+
+
+@pytest.mark.parametrize(
+    ("max_size", "told"),
+    [(5 * 2**30, "5 GiB"), (200 * 2**20, "200 MiB"), (20_000_000, "20 MB"), (1_500_000, "1.5 MB"), (1, "1 byte")],
+)
+async def test_sizes_are_told_in_the_units_of_the_settings(
+    page: Page, double: Double, max_size: int, told: str
+) -> None:
+    policy = {**POLICY, "max_size": max_size}
+    double.answers["GET policies"] = deque([answer(200, {"policies": [policy]})])
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await expect(page.locator("#limits")).to_have_text(f"GIF or text, up to {told} each")
+
+
+async def test_an_empty_file_that_is_refused_is_said_to_be_empty(demo: Page, double: Double) -> None:
+    double.answers["POST uploads"] = deque([problem(Code.TOO_LARGE)])
+    await choose(demo, {"name": "nothing.gif", "mimeType": "image/gif", "buffer": b""})
+    reason = demo.get_by_role("listitem").filter(has_text="nothing.gif").locator(".reason")
+    await expect(reason).to_have_text("The file is empty.")
 
 
 async def test_every_refusal_has_a_sentence_of_its_own_for_people(demo: Page) -> None:

@@ -178,7 +178,7 @@ async def test_an_answer_lost_on_the_way_loses_no_upload(demo: Page, site: Site)
         ),
         (
             ("picture.png", "image/png", b"GIF89a" + bytes(100)),
-            "The file is not what its name says: its contents are of another type.",
+            "The file\u2019s contents do not fit its name: another type, damaged, or text that is not in UTF-8.",
             "content-mismatch",
         ),
         (

@@ -7,6 +7,8 @@ const PARALLEL = 3; // uploads at a time; the others wait in line
 const NO_PASS = `This page needs a pass. Open it by the address that “gateway dev” printed:
   the pass is in its last part, and reloading the page forgets it.`;
 
+const UNITS = { GiB: 2 ** 30, MiB: 2 ** 20, GB: 1e9, MB: 1e6, KB: 1e3, bytes: 1 };
+
 const PHASES = {
   asking: "Asking for a ticket",
   hashing: "Computing the checksum",
@@ -140,7 +142,9 @@ function stored(card, { object, link }) {
 
 function failed(card, error) {
   if (error.code === "aborted") return finish(card, "cancelled", "Cancelled", messages.aborted);
-  finish(card, "refused", error.status ? "Refused" : "Failed", messages[error.code] ?? error.message);
+  const empty = !card.file.size && ["too-large", "content-mismatch"].includes(error.code);
+  const reason = empty ? "The file is empty." : messages[error.code] ?? error.message;
+  finish(card, "refused", error.status ? "Refused" : "Failed", reason);
   card.code.textContent = [error.code, error.storageCode, error.requestId].filter(Boolean).join(" · ");
   card.code.hidden = false;
 }
@@ -185,7 +189,12 @@ function show(card, address) {
 function summarise() {
   const all = [...cards];
   const count = (...outcomes) => all.filter((card) => outcomes.includes(card.outcome)).length;
-  const parts = [[count("stored"), "stored"], [count("waiting", "running"), "to go"], [count("refused"), "not stored"]];
+  const parts = [
+    [count("stored"), "stored"],
+    [count("waiting", "running"), "to go"],
+    [count("refused"), "not stored"],
+    [count("cancelled"), "cancelled"],
+  ];
   $("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(" · ");
   $("uploads").hidden = !all.length;
   $("empty").hidden = Boolean(all.length);
@@ -203,10 +212,13 @@ function clear() {
   $("choose").focus();
 }
 
+/** As settings say it: 1 MB has 1,000,000 bytes, and 5 GiB stay 5 GiB. */
 function bytes(number) {
-  const unit = Math.min(Math.floor(Math.log2(Math.max(number, 1)) / 10), 3);
-  const digits = unit && number / 1024 ** unit < 10 ? 1 : 0;
-  return `${(number / 1024 ** unit).toFixed(digits).replace(".0", "")} ${["bytes", "KB", "MB", "GB"][unit]}`;
+  if (number === 1) return "1 byte";
+  const fits = ([unit, size]) => number >= size && (!unit.endsWith("iB") || number % size === 0);
+  const [unit, size] = Object.entries(UNITS).find(fits) ?? ["bytes", 1];
+  const value = number / size;
+  return `${value.toFixed(size > 1 && value < 10 ? 1 : 0).replace(".0", "")} ${unit}`;
 }
 
 function dotted(extension) {

@@ -1,7 +1,7 @@
 /** What the page says for each code: a sentence that tells a person what to do next. */
 export const messages = {
   // The gateway's refusals.
-  "unauthenticated": "The pass has expired. Open this page again from the address that the gateway printed.",
+  "unauthenticated": "The pass has expired, or was not copied whole. Open this page again from the address that the gateway printed.",
   "forbidden": "This pass does not allow that upload.",
   "not-found": "The ticket is no longer valid. Try again.",
   "method-not-allowed": "This page and the gateway do not fit together. Reload the page.",
@@ -19,10 +19,10 @@ export const messages = {
   "extension-mismatch": "The file’s extension does not belong to its type. Rename it and try again.",
   "too-large": "The file is larger or smaller than is taken here.",
   "checksum-required": "This upload needs a checksum.",
-  "invalid-filename": "The file’s name cannot be used. Rename it and try again.",
+  "invalid-filename": "The file’s name is too long or cannot be used. Rename it and try again.",
   "metadata-too-large": "Too much was said about this file.",
   "size-mismatch": "Not all of the file arrived. Try again.",
-  "content-mismatch": "The file is not what its name says: its contents are of another type.",
+  "content-mismatch": "The file’s contents do not fit its name: another type, damaged, or text that is not in UTF-8.",
   "active-content": "The file contains script or markup that a browser could run.",
   "archive-too-large": "The archive unpacks to more than is accepted.",
   "infected": "The virus scanner found malware in this file. It was not kept.",
