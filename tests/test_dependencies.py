@@ -69,3 +69,15 @@ def test_the_server_is_locked_with_all_that_it_asks_for_and_nothing_forbidden() 
     server = locked("server.lock")
     assert asked <= server.keys()
     assert not {name.replace("-", "_") for name in server} & FORBIDDEN
+
+
+@pytest.mark.threat(55)
+def test_every_package_that_is_asked_for_has_a_lowest_and_a_highest_version() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    asked = [
+        *pyproject["build-system"]["requires"],
+        *pyproject["project"]["dependencies"],
+        *pyproject["project"]["optional-dependencies"]["server"],
+        *(each for group in pyproject["dependency-groups"].values() for each in group),
+    ]
+    assert [each for each in asked if not re.search(r">=[\d.]+,<[\d.]+$", each)] == []
