@@ -1,14 +1,16 @@
 """The lane: finds a route by its first segment and runs it without the stacks that FastAPI keeps around others.
 
 Starlette asks routes one after the other and wraps each call in exit stacks and exception handlers, which together cost
-more than making a ticket. The lane runs the application's own routes, not copies: document and answers are the same.
-What it does not find (a wrong path, a wrong method) it leaves to the application.
+more than making a ticket. The lane runs the gateway's own routes, not copies: document and answers are the same. What
+it does not find (a wrong path or method, a route that somebody added) it leaves to the application.
 """
 
 from collections.abc import Iterable
 
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.http.route import GatewayRoute
 
 
 class Lane:
@@ -20,13 +22,13 @@ class Lane:
         self._whole: dict[tuple[str, str], ASGIApp] = {}
         self._by_segment: dict[tuple[str, str], list[Route]] = {}
         for route in routes:
-            if not isinstance(route, Route):
-                continue
+            if not isinstance(route, GatewayRoute) and type(route) is not Route:
+                continue  # FastAPI's own cannot run without the stacks
             for method in route.methods or ():
                 if route.param_convertors:
                     self._by_segment.setdefault((method, _first_segment(route.path)), []).append(route)
                 else:
-                    self._whole[method, route.path] = route.app
+                    self._whole.setdefault((method, route.path), route.app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
