@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +20,7 @@ from gateway.http.guard import Guard
 from gateway.http.lane import Lane
 from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
+from gateway.http.static_files import ROOT_DIR, STATIC_DIR
 from gateway.s3.bucket import Bucket
 from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import CredentialSource, open_session
@@ -28,8 +28,6 @@ from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
 from gateway.settings import Settings
 from gateway.uploads import Uploads
-
-HERE = Path(__file__).parent
 
 # Each of these asks OpenTelemetry on every request; an environment variable could turn its exporters on.
 TELEMETRY_OFF: TelemetryConfig = {
@@ -73,14 +71,8 @@ def create_app(
         yield
         await gateway.close()
 
-    origins = Origins(
-        public_url=settings.public_url,
-        trusted_proxies=settings.trusted_proxies,
-        forwarded_headers=settings.forwarded_headers,
-        allowed_hosts=settings.allowed_hosts,
-    )
     app = Application(
-        guard=partial(Guard, origins=origins, allowed_origins=settings.allowed_origins, log=log),
+        guard=partial(Guard, origins=_origins(settings), allowed_origins=settings.allowed_origins, log=log),
         title="Signed-URL gateway",
         version="1",
         docs_url=None,  # its page loads scripts from elsewhere
@@ -94,12 +86,18 @@ def create_app(
     problems.install(app)
     for router in (uploads.router, links.router, objects.router, health.router):
         app.router.routes.extend(router.routes)
-    app.router.routes.extend(
-        site.routes(
-            settings.static_dir or HERE / "static", settings.root_dir or HERE / "root", gateway.bucket.endpoint.origin
-        )
-    )
+    folders = settings.static_dir or STATIC_DIR, settings.root_dir or ROOT_DIR
+    app.router.routes.extend(site.routes(*folders, gateway.bucket.endpoint.origin))
     return app
+
+
+def _origins(settings: Settings) -> Origins:
+    return Origins(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        forwarded_headers=settings.forwarded_headers,
+        allowed_hosts=settings.allowed_hosts,
+    )
 
 
 def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[], float]) -> Gateway:

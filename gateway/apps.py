@@ -9,9 +9,8 @@ languages. The clock may be replaced by an argument; by default it is the machin
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
-from gateway.content.filenames import Filename, url_filename
+from gateway.content.filenames import Disposition, Filename, url_filename
 from gateway.content.media_types import parse_media_type
 from gateway.errors import Refusal
 from gateway.grants.app_tokens import LINK_FILENAME_BYTES, MAX_PASS_AGE, AppTokens, Link, Receipt
@@ -46,7 +45,7 @@ class Linker:
         key: str,
         filename: str | None = None,
         *,
-        disposition: Literal["inline", "attachment"] = "attachment",
+        disposition: Disposition = "attachment",
         expires_in: int | None = LINK_EXPIRES_IN,
     ) -> str:
         """Return the address of an object.

@@ -3,24 +3,20 @@
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.output import Failure, Misuse, say, say_json
-from gateway.content.filenames import Filename
+from gateway.content.filenames import Disposition, Filename
 from gateway.errors import Refusal
 from gateway.grants.app_tokens import LINK_FILENAME_BYTES, MAX_LINK_AGE
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import LINK_EXPIRES_IN
+from gateway.s3.downloads import DIRECT_EXPIRES_IN
+from gateway.s3.sigv4 import MAX_LIFETIME
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
-
-Disposition = Literal["inline", "attachment"]
-
-WEEK = 604_800  # seconds, as long as S3 takes a presigned request
-DIRECT_EXPIRES_IN = 3600  # seconds
 
 
 def link(  # noqa: PLR0913 - each option of the command
@@ -88,9 +84,7 @@ def _redirecting(  # noqa: PLR0913, PLR0917 - what a link is made of
     if not base:
         raise Failure("GATEWAY_PUBLIC_URL or GATEWAY_URL has to say where the gateway is.")
     tenant = settings.tenants[key.tenant]
-    lives = expires_in or (
-        tenant.policies[key.policy].link_expires_in if key.policy in tenant.policies else LINK_EXPIRES_IN
-    )
+    lives = expires_in or settings.tenant_values()[key.tenant].link_expires_in(key.policy)
     secrets = [secret.decode() for secret in reveal(tenant.app_secrets)]
     linker = Linker(base, secrets, tenant=key.tenant, link_epoch=tenant.link_epoch, clock=lambda: now)
     name = None if filename is None else filename.text
@@ -108,8 +102,8 @@ def _presigned(  # noqa: PLR0913, PLR0917 - what a presigned GET is made of
     from gateway.s3.bucket import Bucket  # noqa: PLC0415 - see link
     from gateway.s3.credentials import CredentialSource, open_session  # noqa: PLC0415 - as above
 
-    if expires_in > WEEK:
-        raise Misuse(f"--expires-in is at most {WEEK} with --direct")
+    if expires_in > MAX_LIFETIME:
+        raise Misuse(f"--expires-in is at most {MAX_LIFETIME} with --direct")
     source = CredentialSource(open_session(settings.region).get_credentials)
     try:
         credentials = asyncio.run(source.fresh(now))

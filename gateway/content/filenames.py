@@ -37,6 +37,8 @@ _UNSEEN = re.compile(
 # A dot, and every space that _UNSEEN leaves: Windows drops the dots and the plain spaces at the end of a name.
 _TRAILING = ". \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
+Disposition = Literal["inline", "attachment"]
+
 
 @dataclass(frozen=True, slots=True)
 class Filename:
@@ -63,7 +65,7 @@ class Filename:
         return extension.lower() if dot else None
 
 
-def content_disposition(kind: Literal["inline", "attachment"], filename: Filename) -> str:
+def content_disposition(kind: Disposition, filename: Filename) -> str:
     """Write the Content-Disposition value (RFC 6266): ASCII, with `filename*` (RFC 8187) where that loses something."""
     text = filename.text
     if _QUOTABLE.fullmatch(text):

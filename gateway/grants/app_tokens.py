@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.content.filenames import Filename
+from gateway.content.filenames import Disposition, Filename
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Tenant
@@ -22,7 +22,7 @@ class Link:
 
     key: ObjectKey
     filename: Filename | None
-    disposition: Literal["inline", "attachment"]
+    disposition: Disposition
     issued_at: int
     expires_at: int | None
     epoch: int = 0

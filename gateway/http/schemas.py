@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from gateway.content.filenames import Disposition
 from gateway.grants.app_tokens import MAX_LINK_AGE, MAX_PASS_AGE
 from gateway.http.problems import Problem
 from gateway.markers import State
 
-WEEK = 604_800  # seconds
 MAX_EXACT = 2**53 - 1  # the integers that every reader of JSON keeps as they are, RFC 8259 section 6
 
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="  # of no bytes at all, for the examples
@@ -74,7 +74,7 @@ class WantedLink(Request):
 
     key: Annotated[str, Field(max_length=1024, examples=[f"objects/{EXAMPLE_NAME}"])]
     filename: Annotated[str, Field(max_length=4096)] | None = None
-    disposition: Literal["inline", "attachment"] = "attachment"
+    disposition: Disposition = "attachment"
     expires_in: Annotated[int, Field(ge=60, le=MAX_LINK_AGE, description="seconds")] | None = None
 
 

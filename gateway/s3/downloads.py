@@ -6,16 +6,14 @@ that nothing has to be looked up. Type, disposition and caching are ours, whatev
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
-from gateway.content.filenames import Filename, content_disposition
+from gateway.content.filenames import Disposition, Filename, content_disposition
 from gateway.content.media_types import BY_EXTENSION
 from gateway.grants.keys import ObjectKey
 from gateway.s3.endpoints import Endpoint
 from gateway.s3.sigv4 import Signer, encode
 
-Disposition = Literal["inline", "attachment"]
-
+DIRECT_EXPIRES_IN = 3600  # seconds that a URL lives which somebody asks for by itself
 MAX_AGE = 300  # seconds a browser may keep what it got, and nobody else: the URL is the permission
 OCTETS = "application/octet-stream"
 _NAME = "response-content-disposition"

@@ -16,15 +16,14 @@ from gateway.http import bodies, schemas
 from gateway.http.calls import AuthenticatedCall
 from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, problem_responses
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
-from gateway.http.schemas import WEEK, rfc3339
+from gateway.http.schemas import rfc3339
 from gateway.s3.bucket import WINDOW
-from gateway.s3.downloads import Downloads
+from gateway.s3.downloads import DIRECT_EXPIRES_IN, Downloads
+from gateway.s3.sigv4 import MAX_LIFETIME
 
 router = APIRouter(route_class=GatewayRoute, tags=["links"], responses=other_responses())
 
 _Maker = Callable[[ObjectKey, Filename | None, schemas.WantedLink], tuple[str, int]]
-
-DIRECT_EXPIRES_IN = 3600  # seconds
 
 
 @router.post(
@@ -53,7 +52,7 @@ async def _direct(call: AuthenticatedCall) -> _Maker:
 
     @cache
     def downloads(expires_in: int) -> Downloads:
-        if expires_in > WEEK:
+        if expires_in > MAX_LIFETIME:
             raise Refusal(Code.INVALID_REQUEST)
         return bucket.downloads(credentials, now=call.now, expires_in=expires_in)
 
