@@ -163,14 +163,14 @@ def _is_loopback(host: str) -> bool:
 
 def check_file(path: Path) -> Path:
     """Pass a file that is there. os.path, as Path raises where a folder may not be searched."""
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not os.path.isfile(path):  # noqa: PTH113 - see above
         raise ValueError("has to be a file that is there")
     return path
 
 
 def check_directory(path: Path) -> Path:
     """Pass a folder that is there."""
-    if not os.path.isdir(path):  # noqa: PTH112
+    if not os.path.isdir(path):  # noqa: PTH112 - as in check_file
         raise ValueError("has to be a folder that is there")
     return path
 

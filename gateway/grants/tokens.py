@@ -14,6 +14,8 @@ from gateway.grants.seals import Seal, check_times, encode, text
 
 
 class Tokens:
+    """What our secret keys seal and open, and what any tenant's app secrets open."""
+
     def __init__(self, secret_keys: Sequence[bytes], apps: Mapping[str, AppTokens]) -> None:
         """Take the secret keys oldest first, and the tenants' tokens by tenant."""
         self.apps = apps

@@ -1,4 +1,4 @@
-"""A deadline that many tasks share: one timer a second for all of them, where asyncio.timeout sets one for each."""
+"""A deadline that many tasks share: one timer for all of them, where asyncio.timeout sets one for each."""
 
 import asyncio
 

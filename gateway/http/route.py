@@ -52,7 +52,7 @@ class GatewayRoute(APIRoute):
         self.app = self._runner()
 
     def _runner(self) -> ASGIApp:
-        """Decide once what the endpoint is called with. Refusals are raised: the application answers them."""
+        """Decide once what the endpoint is called with. Refusals are raised: the guard, or a handler, answers."""
         hints = get_type_hints(self.endpoint)
         endpoint, usual_status = self.endpoint, self.status_code or 200
         dump = None if self.response_model is None else TypeAdapter(self.response_model).dump_json

@@ -123,8 +123,8 @@ def _freeze(found: BotoCredentials) -> Credentials | None:
         log.error("the storage credentials were not refreshed: %s", type(error).__name__)  # noqa: TRY400 - see _load
     # botocore 1.44 has no public way to the expiry. It publishes the keys first: read in this order, another thread's
     # refresh can give new keys with the old expiry, but not old keys with the new one.
-    expiry = found._expiry_time  # type: ignore[attr-defined]  # noqa: SLF001
-    keys = found._frozen_credentials  # type: ignore[attr-defined]  # noqa: SLF001
+    expiry = found._expiry_time  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    keys = found._frozen_credentials  # type: ignore[attr-defined]  # noqa: SLF001 - see above
     if keys is None or expiry is None:
         return None
     return Credentials(keys.access_key, keys.secret_key, keys.token, int(expiry.timestamp()))
