@@ -124,7 +124,9 @@ async def test_a_pass_cannot_widen_its_policy(offline: httpx.AsyncClient) -> Non
     made = (await offline.post("/v1/passes", json=wide)).json()["pass"]
     answer = await offline.post("/v1/uploads", json={**WISH, "policy": "photos", "size": 1001}, headers=bearer(made))
     assert_refused(answer, Code.TOO_LARGE, "This policy takes files of at most 1000 bytes.")
-    offline_made = make_pass([APP_SECRET], "alice", policy="photos", content_types=["application/pdf"], clock=lambda: NOW)
+    offline_made = make_pass(
+        [APP_SECRET], "alice", policy="photos", content_types=["application/pdf"], clock=lambda: NOW
+    )
     paper = {"filename": "a.pdf", "content_type": "application/pdf", "size": 1, "policy": "photos"}
     answer = await offline.post("/v1/uploads", json=paper, headers=bearer(offline_made))
     assert_refused(answer, Code.TYPE_NOT_ALLOWED)
