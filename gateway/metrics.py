@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.http.guard import METHODS
+from gateway.http.heads import METHODS
 
 REQUESTS = Counter("gateway_requests", "Requests answered.", ["method", "status"])
 SECONDS = Histogram(

@@ -10,7 +10,8 @@ from gateway.grants.policies import Grant, Tenant
 from gateway.grants.principals import Action, Principal
 from gateway.grants.tokens import Tokens
 from gateway.http.auth import Authenticator
-from gateway.http.guard import FIELDS, ORIGIN
+from gateway.http.guard import ORIGIN
+from gateway.http.heads import FIELDS
 from gateway.http.origin import Origin
 from gateway.http.problems import REQUEST_ID
 from gateway.s3.bucket import Bucket

@@ -8,10 +8,8 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from os import urandom
 from time import perf_counter
-from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,45 +17,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import Code, Refusal
 from gateway.http.deadlines import Deadline
 from gateway.http.headers import HSTS, CrossOrigin, Header, defaults, dress
+from gateway.http.heads import METHODS, RequestHead, examine
 from gateway.http.origin import Origins
 from gateway.http.problems import REQUEST_ID, internal_error, problem
 
 ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
-FIELDS = "gateway.fields"  # the scope's entry: the request's headers by name, in bytes; those that count come once
 BODY = "gateway.body"  # the scope's entry: the bytes of the request's body, where it has one
 
 MAX_BODY = 65_536  # bytes
 MAX_BODIES = {"/v1/links": 1_048_576}  # bytes, by path: 1,000 links with their keys and filenames
 BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s; batches of links come from servers
-MAX_HEADERS = 100
-MAX_HEADER_BYTES = 32_768  # names and values together
-MAX_TARGET_BYTES = 8_192  # RFC 9110 section 4.1 asks for at least 8,000
 _LINGER_SECONDS = 2.0  # how long a refused client may go on sending before its connection is closed
 _REQUEST_ID_BYTES = 6
 _CLIENT_CLOSED = 499  # nginx's number for a client that left before it was answered; it is only logged
 
-METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
-_LEFT_TO_ROUTES = frozenset([*METHODS, "PUT", "PATCH"])
 # Probes and load balancers call these by address; neither route writes an absolute URL.
 _ANY_HOST = frozenset(["/healthz", "/readyz"])
 
-_SINGLE = frozenset([b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"origin"])
-_REPEATED = "A header that may come only once was repeated."
-_BAD_FRAMING = "Content-Length and Transfer-Encoding contradict each other or are malformed."
-_BAD_TARGET = "Send a path as the request target."
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN_IN_PATH = re.compile(r"(/d/|/v1/uploads/(?!complete/?\Z))[^/]+(?:(/parts|/complete|/)\Z|/.*)?", re.DOTALL)
 _LONGEST_SEGMENT = 64  # characters; what is longer than any key's segment is a token in the wrong place
 _LONG_SEGMENT = re.compile(rf"[^/]{{{_LONGEST_SEGMENT + 1},}}")
-
-
-class _Head(NamedTuple):
-    """What the guard needs to know of a request's headers."""
-
-    has_body: bool
-    content_length: int
-    origin: bytes | None
-    preflight: bool
 
 
 class Guard:
@@ -103,7 +82,7 @@ class Guard:
     async def _answer(self, scope: Scope, path: str, receive: Receive, outbound: "_Outbound") -> None:
         head = None
         try:
-            head = _examine(scope)
+            head = examine(scope)
             outbound.extra += self._cross_origin.response(head.origin)
             self._tell_origin(scope, path, outbound)
             if head.preflight:
@@ -135,7 +114,7 @@ class Guard:
             if origin.scheme == "https":
                 outbound.extra.append(HSTS)
 
-    def _preflight(self, head: _Head) -> Response:
+    def _preflight(self, head: RequestHead) -> Response:
         response = Response(status_code=204)
         response.raw_headers = list(self._cross_origin.preflight(head.origin or b""))
         return response
@@ -216,53 +195,6 @@ def _own_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path.removeprefix(root) if root else path
-
-
-def _examine(scope: Scope) -> _Head:
-    """Check the request line and the headers; raise the refusal that applies."""
-    target = scope.get("raw_path") or scope["path"].encode()
-    if len(target) + len(scope["query_string"]) > MAX_TARGET_BYTES:
-        raise Refusal(Code.URI_TOO_LONG)
-    if target[:1] != b"/":  # absolute-form and asterisk-form, RFC 9112 section 3.2
-        raise Refusal(Code.BAD_REQUEST, _BAD_TARGET)
-    fields = scope[FIELDS] = _unambiguous(scope["headers"])
-    if scope["method"] not in _LEFT_TO_ROUTES:
-        raise Refusal(Code.METHOD_NOT_ALLOWED)
-    content_length, chunked = _framing(fields)
-    return _Head(
-        # From HTTP/2 on a body needs no header to announce it.
-        has_body=chunked or content_length > 0 or scope.get("http_version", "1.1")[:2] != "1.",
-        content_length=content_length,
-        origin=fields.get(b"origin"),
-        preflight=scope["method"] == "OPTIONS" and b"origin" in fields and b"access-control-request-method" in fields,
-    )
-
-
-def _unambiguous(headers: Sequence[Header]) -> dict[bytes, bytes]:
-    """Return the headers by name; a refusal where they are too many, too long, or repeat one that must be single."""
-    if len(headers) > MAX_HEADERS or len(b"".join(chain.from_iterable(headers))) > MAX_HEADER_BYTES:
-        raise Refusal(Code.HEADERS_TOO_LARGE)
-    fields = dict(headers)
-    if len(fields) != len(headers):
-        names = [name for name, _ in headers if name in _SINGLE]
-        if len(names) != len(set(names)):
-            raise Refusal(Code.BAD_REQUEST, _REPEATED)
-    return fields
-
-
-def _framing(fields: Mapping[bytes, bytes]) -> tuple[int, bool]:
-    """Return the announced length and whether the body is chunked (RFC 9112 section 6.3)."""
-    length = fields.get(b"content-length")
-    coding = fields.get(b"transfer-encoding")
-    if coding is not None:
-        if length is not None or coding.lower() != b"chunked":
-            raise Refusal(Code.BAD_REQUEST, _BAD_FRAMING)
-        return 0, True
-    if length is None:
-        return 0, False
-    if _LENGTH.fullmatch(length) is None:
-        raise Refusal(Code.BAD_REQUEST, _BAD_FRAMING)
-    return int(length), False
 
 
 async def _read_body(receive: Receive, content_length: int, limit: int, deadline: Deadline) -> bytes | None:

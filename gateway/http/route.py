@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Code, Refusal
 from gateway.http.calls import AuthenticatedCall, Call
-from gateway.http.guard import BODY, FIELDS
+from gateway.http.guard import BODY
+from gateway.http.heads import FIELDS
 from gateway.http.problems import invalid
 from gateway.http.schemas import Request as Body
 

@@ -10,7 +10,8 @@ from gateway import create_app, load
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.errors import Code
 from gateway.http import schemas
-from gateway.http.guard import BODY_SECONDS, MAX_BODIES, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from gateway.http.guard import BODY_SECONDS, MAX_BODIES, MAX_BODY
+from gateway.http.heads import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from gateway.http.problems import INTERNAL_ERROR
 from gateway.markers import State
 from tests.docs.pages import page, rows
