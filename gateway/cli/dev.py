@@ -130,7 +130,10 @@ def _origins(port: int) -> list[str]:
 def _start_store(data_dir: Path, origins: Sequence[str], s3_port: int) -> "Server":
     from gateway.cli import ministack  # noqa: PLC0415 - boto3 is not for --help to wait
 
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        raise StartError(f"{data_dir} cannot be made: choose another folder with --data-dir") from None
     if not (data_dir / "ministack-venv").exists():
         say(f"Installing the S3 server into {data_dir}, once ...")
     return ministack.start(data_dir, origins=origins, port=s3_port)

@@ -297,6 +297,13 @@ def test_a_taken_port_is_told_in_one_line_with_the_flag_that_helps(tmp_path: Pat
     assert said.stderr == f"port {port} is not free: choose another with {flag}\n"
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_one_line_with_the_flag_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = run("dev", "--data-dir", "file/data", "--port", "0", cwd=tmp_path)
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == "file/data cannot be made: choose another folder with --data-dir\n"
+
+
 def test_an_api_key_of_another_form_is_refused_without_repeating_it() -> None:
     said = say("dev", "--api-key", "my-secret")
     assert (said.stdout, said.exit_code) == ("", 2)
