@@ -23,7 +23,7 @@ The layers. Imports point one way, from below:
     apps                     what an application does offline: links, passes, receipts
     grants, s3.bucket        policies, grants, tokens; from a grant to a presigned request
     content, s3.sigv4        media types and filenames; the signer
-    errors, mac              the one table of refusals; HMAC
+    errors, authorities, mac the one table of refusals; hosts and ports; HMAC
 
 Everything up to grants and s3.bucket is pure: no I/O, no clock, no environment, no randomness but by argument.
 

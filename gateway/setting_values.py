@@ -5,26 +5,21 @@ The checks raise ValueError with the rest of a sentence that begins with the set
 
 import os
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from gateway.authorities import Authority
 from gateway.grants.keys import SEGMENT
 
 SECRET_BYTES = 32  # the output of HMAC-SHA256: RFC 2104, section 3
-LONGEST_HOST = 253  # characters: RFC 1035, section 2.3.4
 DISTINCT = 8  # characters; 32 random hexadecimal digits hold fewer once in 27 million
 _WEAK = re.compile(r"change.?me|change.?this|password|placeholder|01234567|abcdefgh", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _SIZE = re.compile(r"(\d{1,15}) ?(b|[kmg]i?b)?", re.IGNORECASE | re.ASCII)
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_AUTHORITY = re.compile(
-    rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\])(?::(?P<port>[1-9][0-9]{{0,4}}))?",
-)
-_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")  # a browser reads such a name as an IPv4 address
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -77,35 +72,21 @@ def parse_origin(text: str) -> str:
     scheme, _, authority = text.partition("://")
     scheme = scheme.lower()
     try:
-        host, port = _authority(authority)
+        at = Authority.parse(authority)
     except ValueError:
-        scheme, host, port = "", "", None
+        scheme, at = "", Authority("", None)
     if scheme not in _DEFAULT_PORTS:
         raise ValueError("has to be an address such as https://example.com or http://127.0.0.1:9000, without a path")
-    return f"{scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}")
+    return f"{scheme}://{at.name}" + ("" if at.port in (None, _DEFAULT_PORTS[scheme]) else f":{at.port}")
 
 
 def parse_host(text: str) -> str:
     """Return a host, with its port if it has one, in lower case."""
     try:
-        host, port = _authority(text)
+        at = Authority.parse(text)
     except ValueError:
-        host, port = "", None
-    if not host:
-        raise ValueError("has to be a host such as example.com, 127.0.0.1:8000 or [::1], and no pattern")
-    return host if port is None else f"{host}:{port}"
-
-
-def _authority(text: str) -> tuple[str, int | None]:
-    match = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
-    if match is None or len(match["host"]) > LONGEST_HOST or int(match["port"] or 0) >= 2**16:
-        raise ValueError("no host")
-    host = match["host"]
-    if host.startswith("["):
-        host = f"[{IPv6Address(host[1:-1]).compressed}]"
-    elif _NUMERIC.fullmatch(host):
-        host = str(IPv4Address(host))
-    return host, None if match["port"] is None else int(match["port"])
+        raise ValueError("has to be a host such as example.com, 127.0.0.1:8000 or [::1], and no pattern") from None
+    return at.name if at.port is None else f"{at.name}:{at.port}"
 
 
 def parse_proxy(text: str) -> str:

@@ -13,7 +13,16 @@ ROOT = Path(__file__).parents[1]
 
 # From below: a module imports from its own layer and from those before it. A name stands for all below it, too.
 LAYERS: Final[Sequence[frozenset[str]]] = (
-    frozenset({"gateway.errors", "gateway.mac", "gateway.logs", "gateway.s3.threads", "gateway.s3.endpoints"}),
+    frozenset(
+        {
+            "gateway.errors",
+            "gateway.authorities",
+            "gateway.mac",
+            "gateway.logs",
+            "gateway.s3.threads",
+            "gateway.s3.endpoints",
+        }
+    ),
     frozenset({"gateway.s3.sigv4", "gateway.s3.documents", "gateway.s3.storage"}),
     frozenset({"gateway.grants.keys", "gateway.content"}),
     frozenset({"gateway.grants.principals", "gateway.grants.policies"}),

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal, TypeVar
 
 from starlette.types import Scope
 
+from gateway.authorities import Authority, parse_port
 from gateway.errors import Code, Refusal
 from gateway.http.forwarded import parse_forwarded
 
@@ -23,14 +24,9 @@ _Value = TypeVar("_Value")
 FORWARDED_HEADERS = ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded")
 _SCHEMES: dict[str, Scheme] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORT: dict[Scheme, int] = {"http": 80, "https": 443}
-_HIGHEST_PORT = 65_535
-_LONGEST_NAME = 253  # characters, RFC 1035 section 2.3.4 without the length octets
 _MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses, RFC 4291 section 2.5.5.2
 _REMEMBERED = 512  # answers kept, one per combination of header values
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_AUTHORITY = re.compile(rf"(?P<name>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{{0,4}}))?")
-_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")  # a browser reads such a name as an IPv4 address
 _URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#@]+)/?", re.IGNORECASE)
 
 _BAD_HOST = "Send exactly one Host header with a host name or address, and a path as the request target."
@@ -39,22 +35,6 @@ _BAD_FORWARDED = (
     "The forwarded headers are malformed or contradict each other: "
     "let the proxy next to the gateway overwrite them, or set GATEWAY_PUBLIC_URL."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A host, in lower case and with an IPv6 address in brackets, and the port that was written, if any."""
-
-    name: str
-    port: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> "Authority":
-        """Read `host` or `host:port`; an internationalised name in its ASCII form (xn--…). ValueError otherwise."""
-        match = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
-        if match is None or len(match["name"]) > _LONGEST_NAME:
-            raise ValueError("not a host name or address with an optional port")
-        return cls(_canonical_name(match["name"]), None if match["port"] is None else _parse_port(match["port"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +162,7 @@ def _read_forwarded(fields: Fields) -> tuple[Scheme | None, Authority | None, in
         elif name in lists:
             lists[name] += [part.strip(" \t") for part in value.decode("ascii").split(",")]
     host = _agreed(map(Authority.parse, hosts))
-    port = _agreed(map(_parse_port, ports))
+    port = _agreed(map(parse_port, ports))
     if host is not None and host.port is not None and port is not None:
         _agreed((host.port, port))
     return _agreed(map(_parse_scheme, schemes)), host, port
@@ -200,18 +180,6 @@ def _parse_scheme(text: str) -> Scheme:
     if scheme is None:
         raise ValueError("neither http nor https")
     return scheme
-
-
-def _parse_port(text: str) -> int:
-    if re.fullmatch(r"[1-9][0-9]{0,4}", text, re.ASCII) is None or int(text) > _HIGHEST_PORT:
-        raise ValueError("not a port from 1 to 65535")
-    return int(text)
-
-
-def _canonical_name(name: str) -> str:
-    if name.startswith("["):
-        return f"[{IPv6Address(name[1:-1]).compressed}]"
-    return str(IPv4Address(name)) if _NUMERIC.fullmatch(name) else name
 
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network:
