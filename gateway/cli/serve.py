@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from gateway.cli.listening import listen, listen_unix
+from gateway.cli.output import Failure
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -109,7 +110,10 @@ def _expose(settings: "Settings", host: str) -> None:
     if settings.metrics_port is not None:
         from gateway import metrics  # noqa: PLC0415 - see _application
 
-        metrics.expose(host, settings.metrics_port)
+        try:
+            metrics.expose(host, settings.metrics_port)
+        except OSError:
+            raise Failure("GATEWAY_METRICS_PORT has to be a port that is free.") from None
 
 
 def warn(settings: "Settings") -> None:

@@ -106,6 +106,16 @@ def test_a_taken_port_is_told_in_one_line_with_the_flag_that_helps() -> None:
     assert said.stderr == f"port {port} is not free: choose another with --port\n"
 
 
+def test_a_taken_port_for_metrics_is_told_in_one_line_with_its_setting() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = {"GATEWAY_METRICS_PORT": str(other.getsockname()[1])}
+        said = run("serve", "--port", "0", env={**OFFLINE, **taken})
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == "GATEWAY_METRICS_PORT has to be a port that is free.\n"
+
+
 @pytest.mark.threat(26)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_an_unusable_secret_ends_the_start_with_one_line_that_does_not_repeat_it(workers: str) -> None:
