@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.child import StartError
-from gateway.cli.dev_files import DevSecrets, as_variables, env_file, kept_secrets, write_private
+from gateway.cli.dev_files import ENV_FILE, DevSecrets, as_variables, env_file, kept_secrets, write_private
 from gateway.cli.listening import listen
 from gateway.cli.output import Failure, Misuse, bold, dim, say, say_pairs
 
@@ -198,13 +198,13 @@ def _run(bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets
         credentials=Credentials(store.gateway.access_key_id, store.gateway.secret_access_key),
         log=_say_request,
     )
-    write_private(data_dir / "dev.env", env_file(_variables(url, made.api_key, settings, store)))
+    write_private(data_dir / ENV_FILE, env_file(_variables(url, made.api_key, settings, store)))
     announcement = Announcement(
         url,
         make_pass([made.app_secret], "demo", expires_in=PASS_EXPIRES_IN),
         made.api_key,
         f"{store.endpoint}, bucket {store.bucket}",
-        data_dir / "dev.env",
+        data_dir / ENV_FILE,
     )
     _serve(app, bound, lambda: announcement.say(time.monotonic() - began))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from gateway.errors import Code, Refusal
 from gateway.grants.principals import Action, Kind, Principal, is_principal_name
@@ -17,7 +18,7 @@ MAX_AGE = 366 * 86_400  # seconds until `exp`: more is a mistake, or 1e308
 API_KEY_NAMES = "key:"  # what an API key is called as a principal; no subject may call itself that
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})  # RFC 7519 section 5.1, RFC 9068 section 2.1
 _ACTIONS = {action.value: action for action in Action}
-_CHECKS: Any = {
+_CHECKS: Options = {
     "require": ["exp", "aud", "iss", "sub"],
     # PyJWT would read the clock itself.
     "verify_exp": False,
