@@ -142,6 +142,14 @@ async def test_a_waiting_upload_is_cancelled_without_a_word_to_the_gateway(demo:
     assert double.log.count("POST uploads") == 3
 
 
+async def test_cancelling_what_has_arrived_does_not_claim_that_nothing_was_kept(demo: Page, double: Double) -> None:
+    double.answers["POST 1/complete"] = deque([answer(202, pending("promoting", retry_after=30))])
+    await choose(demo, gif())
+    await expect(demo.locator(".state")).to_have_text("Checking what arrived")
+    await demo.get_by_role("button", name="Cancel a.gif").click()
+    await expect(demo.locator(".reason")).to_have_text("The whole file had arrived, and may be stored all the same.")
+
+
 async def test_what_the_policy_will_not_take_is_said_and_sent_when_told_to(demo: Page, double: Double) -> None:
     await choose(demo, {"name": "setup.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"})
     card = demo.get_by_role("listitem").filter(has_text="setup.exe")

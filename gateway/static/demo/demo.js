@@ -7,6 +7,8 @@ const PARALLEL = 3; // uploads at a time; the others wait in line
 const NO_PASS = `This page needs a pass. Open it by the address that “gateway dev” printed:
   the pass is in its last part, and reloading the page forgets it.`;
 
+const ARRIVED = "The whole file had arrived, and may be stored all the same.";
+
 const UNITS = { GiB: 2 ** 30, MiB: 2 ** 20, GB: 1e9, MB: 1e6, KB: 1e3, bytes: 1 };
 
 const PHASES = {
@@ -73,7 +75,7 @@ function create(file) {
   const item = $("card").content.firstElementChild.cloneNode(true);
   const part = (selector) => item.querySelector(selector);
   const card = {
-    file, item, outcome: "waiting", controller: null,
+    file, item, outcome: "waiting", controller: null, arrived: false,
     preview: part("img"), state: part(".state"), progress: part("progress"),
     reason: part(".reason"), code: part(".code"), link: part("a"), button: part("button"),
   };
@@ -127,6 +129,7 @@ async function next() {
 function advance(card, { phase, loaded, total }) {
   const share = total ? loaded / total : 1;
   card.progress.value = share;
+  card.arrived = phase === "completing";
   update(card, "running", PHASES[phase] ?? `${Math.floor(100 * share)} % of ${bytes(total)}`);
 }
 
@@ -141,7 +144,9 @@ function stored(card, { object, link }) {
 }
 
 function failed(card, error) {
-  if (error.code === "aborted") return finish(card, "cancelled", "Cancelled", messages.aborted);
+  if (error.code === "aborted") {
+    return finish(card, "cancelled", "Cancelled", card.arrived ? ARRIVED : messages.aborted);
+  }
   const empty = !card.file.size && ["too-large", "content-mismatch"].includes(error.code);
   const reason = empty ? "The file is empty." : messages[error.code] ?? error.message;
   finish(card, "refused", error.status ? "Refused" : "Failed", reason);
