@@ -36,7 +36,7 @@ def ports() -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(command, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
     try:
         transport = httpx.HTTPTransport(retries=8)  # with a pause of 0.5 s that doubles
-        with httpx.Client(transport=transport) as client:
+        with httpx.Client(transport=transport, timeout=30) as client:  # the port is taken before anybody answers
             client.get(f"http://127.0.0.1:{port}/healthz").raise_for_status()
         yield port, metrics_port
     finally:
