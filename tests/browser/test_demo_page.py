@@ -58,6 +58,13 @@ async def test_without_a_pass_the_page_says_where_to_get_one(page: Page, double:
     await expect(page.get_by_role("alert")).to_be_hidden()
 
 
+async def test_files_that_come_before_the_policy_are_taken_when_it_is_there(page: Page, double: Double) -> None:
+    await page.goto(f"{double.gateway}/static/demo/")
+    await choose(page, gif("early.gif"))
+    await page.evaluate("location.hash = 'pass=late'")
+    await expect(page.get_by_role("listitem").filter(has_text="early.gif")).to_contain_text("Stored")
+
+
 async def test_an_expired_pass_and_an_unknown_policy_are_said(page: Page, double: Double) -> None:
     double.answers["GET policies"] = deque([problem(Code.UNAUTHENTICATED)])
     await page.goto(f"{double.gateway}/static/demo/#pass=old")

@@ -24,6 +24,7 @@ const cards = new Set();
 let running = 0;
 let pass = "";
 let policy = null;
+const early = []; // files that came before the policy did
 
 // The pass: it came in the fragment, which no server sees, and stays in memory alone.
 
@@ -41,6 +42,7 @@ async function begin() {
     $("limits").textContent = limits();
     $("input").accept = [...policy.content_types, ...policy.extensions.map(dotted)].join();
     $("choose").disabled = false;
+    take(early.splice(0));
   } catch (error) {
     notice(messages[error.code] ?? error.message);
   }
@@ -233,7 +235,7 @@ function dotted(extension) {
 // Ways in: the button, dropping anywhere on the page, pasting.
 
 function take(files) {
-  if (!policy) return;
+  if (!policy) return early.push(...files);
   const added = [...files].map(create);
   $("list").prepend(...added.map((card) => card.item));
   for (const card of added) {
