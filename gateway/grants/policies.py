@@ -133,7 +133,7 @@ def allow(principal: Principal, policy: Policy, wish: Wish, *, name: str, now: i
         wish.size,
         None if wish.checksum_sha256 is None else _checksum(wish.checksum_sha256),
         filename,
-        _metadata(wish.metadata or {}),
+        _metadata(wish.metadata) if wish.metadata else {},
         now,
         now + policy.ticket_expires_in,
     )
