@@ -50,9 +50,11 @@ _PDF = MEDIA_TYPES["application/pdf"]
 
 def parse_media_type(text: str) -> MediaType:
     """Find the type that a Content-Type value names (RFC 9110, 8.3.1), or raise the `type-not-allowed` refusal."""
-    essence = text.partition(";")[0].strip(" \t")
-    # Lower case makes ASCII of some letters that are not, such as the Kelvin sign.
-    media_type = MEDIA_TYPES.get(essence.lower()) if essence.isascii() else None
+    media_type = MEDIA_TYPES.get(text)
+    if media_type is None:
+        essence = text.partition(";")[0].strip(" \t")
+        # Lower case makes ASCII of some letters that are not, such as the Kelvin sign.
+        media_type = MEDIA_TYPES.get(essence.lower()) if essence.isascii() else None
     if media_type is None:
         raise Refusal(Code.TYPE_NOT_ALLOWED)
     return media_type

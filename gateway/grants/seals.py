@@ -31,9 +31,10 @@ class _Signer(Signer):
 
     def __init__(self, keys: list[bytes]) -> None:
         super().__init__(keys, key_derivation="none", algorithm=_Prepared(keys))
+        self._newest = Mac(keys[-1])
 
-    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
-        return self.secret_keys[-1] if secret_key is None else want_bytes(secret_key)
+    def get_signature(self, value: str | bytes) -> bytes:
+        return base64_encode(self._newest.digest(want_bytes(value)))
 
 
 class _Prepared(SigningAlgorithm):

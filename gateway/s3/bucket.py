@@ -67,10 +67,9 @@ class Bucket:
 
     def _canonical(self, size: int, headers: Mapping[str, str]) -> tuple[str, str]:
         """Return CanonicalHeaders and SignedHeaders of a PUT; `headers` come sorted, without spaces to fold."""
-        (content_type, type_name), *others = headers.items()
-        lines = [f"{name}:{value}\n" for name, value in others]
-        before = f"content-length:{size}\n{content_type}:{type_name}\nhost:{self.endpoint.host}\n"
-        return before + "".join(lines), "content-length;content-type;host;" + ";".join([name for name, _ in others])
+        first, *others = [f"{name}:{value}\n" for name, value in headers.items()]
+        lines = f"content-length:{size}\n{first}host:{self.endpoint.host}\n{''.join(others)}"
+        return lines, "content-length;" + ";".join(headers).replace(";", ";host;", 1)
 
     def downloads(self, credentials: Credentials, *, now: int, expires_in: int, window: int = 0) -> Downloads:
         """Return what presigns downloads that live `expires_in` seconds, or as long as the credentials do.
