@@ -11,7 +11,7 @@ from gateway.grants.tokens import Tokens
 from gateway.http.auth import Authenticator
 from gateway.settings import load
 from tests.cli.commands import SETTINGS, say
-from tests.gateways import APP_SECRET, tenant
+from tests.gateways import APP_SECRET, SECRET_KEY, tenant
 
 
 async def test_the_printed_table_lets_the_printed_key_in_and_does_not_hold_it() -> None:
@@ -29,7 +29,8 @@ async def test_the_printed_table_lets_the_printed_key_in_and_does_not_hold_it() 
         "on_behalf_of": True,
     }
     settings = load(**{**SETTINGS, "tenants": {"default": tenant(key, APP_SECRET) | {"api_keys": [row]}}})
-    principal = await Authenticator(settings, Tokens([], {})).authenticate(f"Bearer {key}".encode(), 0)
+    authenticator = Authenticator(settings, Tokens([SECRET_KEY.encode()], {}))
+    principal = await authenticator.authenticate(f"Bearer {key}".encode(), 0)
     assert principal == Principal(
         "default",
         f"key:{key[4:12]}",
