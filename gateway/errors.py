@@ -93,7 +93,7 @@ class Code(Enum):
 CODES = {code.code: code for code in Code}
 
 
-class Refusal(Exception):  # noqa: N818 - the design's word for an expected error
+class Refusal(Exception):  # noqa: N818 - the word of docs/architecture.md for an expected error
     """An expected, coded error (RFC 9457). `detail` never repeats input, keys, buckets or endpoints."""
 
     def __init__(self, code: Code, detail: str | None = None, *, retry_after: int | None = None) -> None:

@@ -117,7 +117,7 @@ def _expose(settings: "Settings", host: str) -> None:
 
 
 def warn(settings: "Settings") -> None:
-    """Tell at the start what will be refused later: design section 7, `insecure-storage`."""
+    """Tell at the start what will be refused later with `insecure-storage`."""
     https = (settings.public_url or "").startswith("https:")
     if https and settings.public_endpoint().scheme == "http":
         structlog.get_logger().warning(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from gateway.errors import Code, Refusal
 
-MAX_BYTES = 255  # UTF-8, design section 3: the filename travels inside the grant token
+MAX_BYTES = 255  # UTF-8; the filename travels inside the grant token, and that in 2,000 bytes of metadata
 _DECOMPOSED = 4  # code points that NFC composes into one, at most (unicode.org, Normalization FAQ)
 # Normalising takes time quadratic in the length of a run of combining marks. No language needs more than 30 of them:
 # UAX #15, section 13, Stream-Safe Text Format.

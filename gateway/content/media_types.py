@@ -11,7 +11,7 @@ from gateway.content.images import is_gif, is_jpeg, is_png, is_webp
 from gateway.content.text import is_json, is_text
 from gateway.errors import Code, Refusal
 
-FRONT_BYTES = 4096  # how much of an object proof reads, design section 1
+FRONT_BYTES = 4096  # how much of an object proof reads
 
 
 @dataclass(frozen=True, slots=True)

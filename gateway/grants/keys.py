@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.errors import Code, Refusal
 
 SEGMENT = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-NAME_BYTES = 16  # 128 random bits, design section 2
+NAME_BYTES = 16  # 128 random bits, so that no key is guessed or given twice
 _PLACE = rf"({SEGMENT})/({SEGMENT})/([a-z0-9]{{26,128}})\.([a-z0-9]{{1,10}})"  # nothing in it needs URL encoding
 _KEY = re.compile(f"objects/{_PLACE}")
 _UPLOAD_KEY = re.compile(f"incoming/{_PLACE}")

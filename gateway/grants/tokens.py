@@ -44,7 +44,7 @@ class Tokens:
     def open_grant(self, token: str) -> Grant:
         """Return the grant of a grant token, else raise `not-found`.
 
-        It does not expire here: the object's LastModified is what its expiry is judged against (design section 3).
+        It does not expire here: its expiry is judged against the object's LastModified, so that lateness loses nothing.
         """
         return _grant(self._grant.open(token))
 

@@ -19,7 +19,7 @@ from gateway.mac import Mac
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 PAYLOAD = "UNSIGNED-PAYLOAD"  # a presigned request cannot know its body
-MIN_LIFETIME = 60  # seconds, design section 4
+MIN_LIFETIME = 60  # seconds; less is lost to clocks that differ and slow connections
 MAX_LIFETIME = 604_800  # seconds, seven days: the limit AWS states for X-Amz-Expires
 RETRY_AFTER = 30  # seconds: credentials are renewed well before they expire, so this near the end something is amiss
 
