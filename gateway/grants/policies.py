@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from gateway.content.filenames import Filename
@@ -12,16 +12,21 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.principals import PRINCIPAL_BYTES, Action, Principal, is_principal_name
 
 MAX_SINGLE_PUT = 5 * 1024**3  # bytes; Amazon S3 user guide, "Uploading objects"
+MULTIPART_FROM = 100 * 2**20  # bytes, where AWS advises to "consider using multipart uploads"
 LINK_EXPIRES_IN = 86_400  # seconds
-# Base64 of 32 bytes; the last letter carries two unused bits, and the bucket compares text: only one spelling is taken.
+# Base64 of 32 and of 16 bytes; the last letter carries unused bits, and the bucket compares text: one spelling counts.
 _SHA256 = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+_MD5 = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 METADATA_PAIRS = 10
 METADATA_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Sizes in bytes, lifetimes in seconds. `media_types` holds what may be uploaded, by name."""
+    """Sizes in bytes, lifetimes in seconds. `media_types` holds what may be uploaded, by name.
+
+    `protocols` are the dialects beside our own that may be spoken under this policy.
+    """
 
     name: str
     media_types: Mapping[str, MediaType]
@@ -32,26 +37,27 @@ class Policy:
     put_expires_in: int = 900
     ticket_expires_in: int = 3600
     link_expires_in: int = LINK_EXPIRES_IN
+    multipart_from: int = MULTIPART_FROM
+    multipart_expires_in: int = 86_400
+    protocols: frozenset[str] = frozenset()
+
+    def divides(self, size: int | None) -> bool:
+        """Whether that many bytes go in parts; bytes that nobody has counted yet do."""
+        return size is None or size >= self.multipart_from
 
     def narrowed(self, principal: Principal) -> "Policy":
         """Return what is left of this policy within the principal's own limits."""
         limits = principal.limits
         if limits.max_size is None and limits.content_types is None:
             return self
-        return Policy(
-            self.name,
-            {
+        return replace(
+            self,
+            media_types={
                 name: media_type
                 for name, media_type in self.media_types.items()
                 if limits.content_types is None or name in limits.content_types
             },
-            self.max_size if limits.max_size is None else min(self.max_size, limits.max_size),
-            self.min_size,
-            self.checksum,
-            self.inline,
-            self.put_expires_in,
-            self.ticket_expires_in,
-            self.link_expires_in,
+            max_size=self.max_size if limits.max_size is None else min(self.max_size, limits.max_size),
         )
 
 
@@ -86,7 +92,7 @@ class Tenant:
 class Grant:
     """A policy's yes: who may store exactly which bytes under which key. Made by `allow`, or by opening a token.
 
-    `checksum_sha256` is base64, times are seconds since the epoch.
+    `size` in bytes is exact, or only what they may be at most; checksums are base64, times seconds since the epoch.
     """
 
     principal: str
@@ -98,44 +104,62 @@ class Grant:
     metadata: Mapping[str, str]
     issued_at: int
     expires_at: int
+    exact: bool = True
+    content_md5: str | None = None
 
 
 class Wish(Protocol):
-    """What a caller asks to upload, as it was sent: `size` in bytes, `checksum_sha256` in base64."""
+    """What a caller asks to upload, as it was sent: `size` in bytes if it is known, checksums in base64."""
 
     @property
     def filename(self) -> str: ...
     @property
     def content_type(self) -> str: ...
     @property
-    def size(self) -> int: ...
+    def size(self) -> int | None: ...
     @property
     def checksum_sha256(self) -> str | None: ...
+    @property
+    def content_md5(self) -> str | None: ...
     @property
     def metadata(self) -> Mapping[str, str] | None: ...
     @property
     def on_behalf_of(self) -> str | None: ...
 
 
-def allow(principal: Principal, policy: Policy, wish: Wish, *, name: str, now: int) -> Grant:
-    """Judge the wish by the policy; `name` is the random part of the key. Raises the refusal that fits."""
+def allow(  # noqa: PLR0913 - who, under what, which bytes, where and until when
+    principal: Principal,
+    policy: Policy,
+    wish: Wish,
+    *,
+    name: str,
+    now: int,
+    multipart: bool = False,
+    upload_name: str = "",
+) -> Grant:
+    """Judge the wish by the policy; `name` is that of the key. Raises the refusal that fits.
+
+    In a multipart upload S3 verifies parts: a checksum of the whole is not granted, since nobody would hold it.
+    """
     principal.require(Action.UPLOAD)
     media_type = _media_type(policy, wish.content_type)
     filename = Filename.parse(wish.filename)
     check_extension(media_type, filename)
-    _check_size(policy, wish.size)
-    if policy.checksum == "required" and wish.checksum_sha256 is None:
+    _check_size(policy, wish.size, multipart=multipart)
+    if policy.checksum == "required" and wish.checksum_sha256 is None and not multipart:
         raise Refusal(Code.CHECKSUM_REQUIRED)
     return Grant(
         acting_as(principal, wish.on_behalf_of),
-        ObjectKey(principal.tenant, policy.name, name, media_type.extensions[0]),
+        ObjectKey(principal.tenant, policy.name, name, media_type.extensions[0], upload_name),
         media_type.name,
-        wish.size,
-        None if wish.checksum_sha256 is None else _checksum(wish.checksum_sha256),
+        policy.max_size if wish.size is None else wish.size,
+        None if wish.checksum_sha256 is None or multipart else check_sha256(wish.checksum_sha256),
         filename,
         _metadata(wish.metadata) if wish.metadata else {},
         now,
-        now + policy.ticket_expires_in,
+        now + (policy.multipart_expires_in if multipart else policy.ticket_expires_in),
+        wish.size is not None,
+        None if wish.content_md5 is None or multipart else _content_md5(wish.content_md5),
     )
 
 
@@ -157,16 +181,26 @@ def _media_type(policy: Policy, content_type: str) -> MediaType:
     return media_type
 
 
-def _check_size(policy: Policy, size: int) -> None:
-    if size > policy.max_size:
-        raise Refusal(Code.TOO_LARGE, f"This policy takes files of at most {policy.max_size} bytes.")
+def _check_size(policy: Policy, size: int | None, *, multipart: bool) -> None:
+    if size is None:
+        return
+    largest = policy.max_size if multipart else min(policy.max_size, MAX_SINGLE_PUT)
+    if size > largest:
+        raise Refusal(Code.TOO_LARGE, f"This policy takes files of at most {largest} bytes.")
     if size < policy.min_size:
         raise Refusal(Code.INVALID_REQUEST, f"This policy takes files of at least {policy.min_size} bytes.")
 
 
-def _checksum(text: str) -> str:
+def check_sha256(text: str) -> str:
+    """Pass the base64 of a SHA-256; raises `invalid-request`."""
     if _SHA256.fullmatch(text) is None:
         raise Refusal(Code.INVALID_REQUEST, "checksum_sha256 is the base64 of the 32 bytes of a SHA-256.")
+    return text
+
+
+def _content_md5(text: str) -> str:
+    if _MD5.fullmatch(text) is None:
+        raise Refusal(Code.INVALID_REQUEST, "The checksum is the base64 of the 16 bytes of an MD5.")
     return text
 
 

@@ -1,6 +1,7 @@
 """All tokens the gateway deals in: its own by its secret keys, and every tenant's by that tenant's app secrets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.content.filenames import Filename
@@ -11,6 +12,7 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.grants.principals import Principal
 from gateway.grants.seals import Seal, check_times, encode, text
+from gateway.grants.tickets import Multipart, Ticket
 
 
 class Tokens:
@@ -35,11 +37,20 @@ class Tokens:
         payload = encode(_grant_fields(grant))
         return self._ticket.seal(payload), self._grant.seal(payload)
 
-    def open_ticket(self, token: str, now: int) -> Grant:
-        """Return the grant of a live ticket, else raise `not-found`."""
-        grant = _grant(self._ticket.open(token))
-        check_times(grant.issued_at, grant.expires_at, now)
-        return grant
+    def seal_grant_token(self, grant: Grant) -> str:
+        """Return the grant token alone."""
+        return self._grant.seal(encode(_grant_fields(grant)))
+
+    def seal_ticket(self, ticket: Ticket) -> str:
+        """Return the token of a ticket, which adds to its grant how the upload is divided."""
+        return self._ticket.seal(encode(_grant_fields(ticket.grant) | _multipart_fields(ticket.multipart)))
+
+    def open_ticket(self, token: str, now: int) -> Ticket:
+        """Return a live ticket, else raise `not-found`."""
+        fields = self._ticket.open(token)
+        ticket = Ticket(_grant(fields), _multipart(fields))
+        check_times(ticket.grant.issued_at, ticket.grant.expires_at, now)
+        return ticket
 
     def open_grant(self, token: str) -> Grant:
         """Return the grant of a grant token, else raise `not-found`.
@@ -76,13 +87,17 @@ def _grant_fields(grant: Grant) -> dict[str, object]:
     fields: dict[str, object] = {
         "sub": grant.principal,
         "key": grant.key.key,
-        "size": grant.size,
+        "size" if grant.exact else "at_most": grant.size,
         "name": grant.filename.text,
         "iat": grant.issued_at,
         "exp": grant.expires_at,
     }
+    if grant.key.upload_name:
+        fields["upload"] = grant.key.upload_name
     if grant.checksum_sha256 is not None:
         fields["sha256"] = grant.checksum_sha256
+    if grant.content_md5 is not None:
+        fields["md5"] = grant.content_md5
     if grant.metadata:
         fields["meta"] = grant.metadata
     return fields
@@ -90,14 +105,31 @@ def _grant_fields(grant: Grant) -> dict[str, object]:
 
 def _grant(fields: dict[str, Any]) -> Grant:
     key = ObjectKey.parse_key(fields["key"])
+    if "upload" in fields:
+        key = replace(key, upload_name=fields["upload"])
+    exact = "size" in fields
     return Grant(
         fields["sub"],
         key,
         BY_EXTENSION[key.extension].name,
-        fields["size"],
+        fields["size" if exact else "at_most"],
         fields.get("sha256"),
         Filename(fields["name"]),
         fields.get("meta", {}),
         fields["iat"],
         fields["exp"],
+        exact,
+        fields.get("md5"),
     )
+
+
+def _multipart_fields(multipart: Multipart | None) -> dict[str, object]:
+    if multipart is None:
+        return {}
+    return {"upload_id": multipart.upload_id, "part": multipart.part_size, "sums": multipart.checksums}
+
+
+def _multipart(fields: dict[str, Any]) -> Multipart | None:
+    if "upload_id" not in fields:
+        return None
+    return Multipart(fields["upload_id"], fields["part"], fields["sums"])

@@ -1,12 +1,14 @@
 """From a grant or a link to a presigned request. Pure: credentials and time are arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import Grant
+from gateway.grants.policies import MAX_SINGLE_PUT, Grant
 from gateway.s3.downloads import Downloads
 from gateway.s3.endpoints import Endpoint
+from gateway.s3.forms import presigned_form
+from gateway.s3.part_uploads import PartUploads
+from gateway.s3.presigned import PresignedForm, PresignedRequest
 from gateway.s3.sigv4 import Credentials, Signer, lifetime
 
 WINDOW = 300  # seconds: links signed within one window are one URL, so that a browser can cache what it gets
@@ -15,14 +17,10 @@ KEPT_SIGNERS = 16  # one for the running second, one for the running window, and
 MAX_METADATA = 2000  # bytes of user-defined metadata, Amazon S3 user guide, "Working with object metadata"
 
 
-@dataclass(frozen=True, slots=True)
-class PresignedRequest:
-    """A request that whoever holds it can make until `expires_at`: `headers` are those the client has to set."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    expires_at: int
+def check_grant_token(grant_token: str) -> None:
+    """Raise `metadata-too-large` for a grant token that S3 would not keep."""
+    if len(GRANT_METADATA) + len(grant_token) > MAX_METADATA:
+        raise Refusal(Code.METADATA_TOO_LARGE)
 
 
 class Bucket:
@@ -50,9 +48,10 @@ class Bucket:
         Every header is signed, never hoisted into the query, where S3 would ignore it (aws/aws-sdk#480); Ceph and moto
         need x-amz-sdk-checksum-algorithm beside the checksum. Raises `metadata-too-large`.
         """
-        if len(GRANT_METADATA) + len(grant_token) > MAX_METADATA:
-            raise Refusal(Code.METADATA_TOO_LARGE)
-        headers = {"content-type": grant.content_type, "if-none-match": "*"}
+        check_grant_token(grant_token)
+        headers = {} if grant.content_md5 is None else {"content-md5": grant.content_md5}
+        headers["content-type"] = grant.content_type
+        headers["if-none-match"] = "*"
         if grant.checksum_sha256 is not None:
             headers["x-amz-checksum-sha256"] = grant.checksum_sha256
         headers[f"x-amz-meta-{GRANT_METADATA}"] = grant_token
@@ -67,9 +66,50 @@ class Bucket:
 
     def _canonical(self, size: int, headers: Mapping[str, str]) -> tuple[str, str]:
         """Return CanonicalHeaders and SignedHeaders of a PUT; `headers` come sorted, without spaces to fold."""
-        first, *others = [f"{name}:{value}\n" for name, value in headers.items()]
-        lines = f"content-length:{size}\n{first}host:{self.endpoint.host}\n{''.join(others)}"
-        return lines, "content-length;" + ";".join(headers).replace(";", ";host;", 1)
+        lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
+        names = ";".join(headers)
+        host, before = f"host:{self.endpoint.host}\n", "if-none-match"
+        lines = lines.replace(f"{before}:", f"{host}{before}:", 1)
+        return f"content-length:{size}\n{lines}", "content-length;" + names.replace(before, f"host;{before}", 1)
+
+    def parts(
+        self, upload_key: str, upload_id: str, credentials: Credentials, *, now: int, expires_in: int
+    ) -> PartUploads:
+        """Return what presigns the parts of a multipart upload."""
+        return PartUploads(
+            self.endpoint,
+            upload_key,
+            upload_id,
+            self._signer_at(credentials, now),
+            now=now,
+            expires_in=lifetime(credentials, now, expires_in),
+        )
+
+    def form(  # noqa: PLR0913 - a grant, its least size, and the time of its form
+        self,
+        grant: Grant,
+        grant_token: str,
+        credentials: Credentials,
+        *,
+        min_size: int,
+        now: int,
+        expires_in: int,
+    ) -> PresignedForm:
+        """Presign a form POST of the grant: exactly its key, type and grant token, and a size within its limits.
+
+        Raises `metadata-too-large`.
+        """
+        check_grant_token(grant_token)
+        fields = {
+            "key": grant.key.upload_key,
+            "success_action_status": "201",  # with the Location and the ETag that Uppy 5 waits for
+            "content-type": grant.content_type,
+            f"x-amz-meta-{GRANT_METADATA}": grant_token,
+        }
+        sizes = min_size, min(grant.size, MAX_SINGLE_PUT)
+        expires_at = now + lifetime(credentials, now, expires_in)
+        signer = self._signer_at(credentials, now)
+        return presigned_form(self.endpoint, fields, sizes, signer, expires_at=expires_at)
 
     def downloads(self, credentials: Credentials, *, now: int, expires_in: int, window: int = 0) -> Downloads:
         """Return what presigns downloads that live `expires_in` seconds, or as long as the credentials do.

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 import hmac
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -89,7 +89,7 @@ def signing_key(secret_access_key: str, date: str, region: str, service: str) ->
 class Signer:
     """All that depends only on credentials, region and second, computed once: build one a second and reuse it."""
 
-    __slots__ = ("_longest", "_mac", "_query_end", "_query_start", "_string_to_sign_start")
+    __slots__ = ("_form_fields", "_longest", "_mac", "_query_end", "_query_start", "_string_to_sign_start")
 
     def __init__(self, credentials: Credentials, region: str, now: int, service: str = "s3") -> None:
         """Date all signatures `now`, in seconds since the epoch."""
@@ -101,6 +101,12 @@ class Signer:
             f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={timestamp}&X-Amz-Expires="
         )
         self._query_end = f"{f'&X-Amz-Security-Token={encode(token)}' if token else ''}&X-Amz-SignedHeaders="
+        self._form_fields = {
+            "x-amz-algorithm": ALGORITHM,
+            "x-amz-credential": f"{credentials.access_key_id}/{scope}",
+            "x-amz-date": timestamp,
+            **({"x-amz-security-token": token} if token else {}),
+        }
         self._string_to_sign_start = f"{ALGORITHM}\n{timestamp}\n{scope}\n"
         self._mac = Mac(signing_key(credentials.secret_access_key, timestamp[:8], region, service))
         expires_at = credentials.expires_at
@@ -143,6 +149,10 @@ class Signer:
             pairs = sorted([*pairs, *(_pair(parameter) for parameter in authentication.split("&"))])
             return "&".join([f"{name}={value}" for name, value in pairs])
         return authentication + "".join([f"&{name}={value}" for name, value in pairs])
+
+    def form_fields(self) -> Mapping[str, str]:
+        """Return the fields by which a form names algorithm, credential and second; its policy is what is signed."""
+        return self._form_fields
 
     def string_to_sign(self, request: str) -> str:
         """Name the algorithm, the second and the scope, and the canonical request by its hash."""

@@ -1,12 +1,20 @@
 """The bucket as the use cases need it: a small Protocol, and what it speaks of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 
 class Changed(Exception):  # noqa: N818 - an answer that callers go on from, not a fault
     """A precondition (If-Match, If-None-Match) did not hold, or the source is gone."""
+
+
+class Gone(Exception):  # noqa: N818 - as above
+    """There is no such multipart upload: it was completed or aborted, or never was."""
+
+
+class UnfitParts(Exception):  # noqa: N818 - as above
+    """The store does not make an object of these parts, for one because a part before the last is below 5 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,16 @@ class Head:
     checksum_type: Literal["full", "composite"] | None
     metadata: Mapping[str, str]
     last_modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedPart:
+    """A part that lies in the bucket: `size` in bytes, `etag` with its quotes, `checksum_sha256` in base64."""
+
+    number: int
+    size: int
+    etag: str
+    checksum_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,31 @@ class Storage(Protocol):
 
     async def list(self, prefix: str, *, limit: int, after: str) -> Page:
         """Return at most `limit` (1 … 1,000) keys that begin with `prefix` and come after `after` ("" for all)."""
+
+    async def create_upload(
+        self, key: str, *, content_type: str, metadata: Mapping[str, str], checksums: bool = False
+    ) -> str:
+        """Begin a multipart upload and return its id; with `checksums` every part has to state its SHA-256."""
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[ArrivedPart]:
+        """Return all parts that have arrived, in the order of their numbers; raises Gone."""
+
+    async def copy_part(  # noqa: PLR0913 - a range of one object, and the part it becomes
+        self, source: str, target: str, upload_id: str, number: int, *, if_match: str, first: int, last: int
+    ) -> ArrivedPart:
+        """Copy bytes `first` to `last`, both included, as part `number`. Raises Changed, and Gone for the upload."""
+
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[ArrivedPart]) -> None:
+        """Make the object of these parts, only where there is none. Raises Changed, Gone and UnfitParts.
+
+        After a lost reply a repeat inside this very call can raise Changed or Gone too: look what is there.
+        """
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        """Free what has arrived, also when the upload is gone already."""
+
+    async def list_uploads(self, key: str) -> Sequence[str]:
+        """Return the ids of the unfinished multipart uploads to exactly this key, the oldest first."""
 
     async def check(self) -> None:
         """Return when the bucket can be reached and lies in the region we sign for."""
