@@ -33,12 +33,16 @@ class StoredObject:
     stored_at: int
 
 
-def described(grant: Grant) -> dict[str, str]:
-    """Return the metadata under which the grant's bytes are stored: base64url, since S3 takes only US-ASCII there."""
+def described(grant: Grant, source: Head) -> dict[str, str]:
+    """Return the metadata under which the grant's bytes are stored: base64url, since S3 takes only US-ASCII there.
+
+    The checksum is among it: a copy by parts has none of its own, and S3 makes another when it copies a composite one.
+    """
     description = {
         "name": grant.filename.text,
         "sub": grant.principal,
-        "sha256": grant.checksum_sha256,
+        "sha256": grant.checksum_sha256 or source.checksum_sha256,
+        "sha256_type": source.checksum_type or "full",
         "meta": dict(grant.metadata),
     }
     text = json.dumps(description, ensure_ascii=False, separators=(",", ":"))
@@ -48,14 +52,16 @@ def described(grant: Grant) -> dict[str, str]:
 def stored_object(key: ObjectKey, head: Head) -> StoredObject:
     """Read what is stored under a key. An object that the gateway did not promote has a name and no principal."""
     description = _description(head)
-    checksum = head.checksum_sha256 or description.get("sha256")
+    checksum, checksum_type = description.get("sha256"), description.get("sha256_type", "full")
+    if checksum is None or (checksum_type == "composite" and head.checksum_type == "full"):
+        checksum, checksum_type = head.checksum_sha256, head.checksum_type
     return StoredObject(
         key,
         head.size,
         BY_EXTENSION[key.extension].name if key.extension in BY_EXTENSION else head.content_type,
         description.get("name", f"{key.name}.{key.extension}"),
         checksum,
-        (head.checksum_type or "full") if checksum else None,
+        checksum_type if checksum else None,
         head.etag,
         description.get("sub", ""),
         description.get("meta", {}),

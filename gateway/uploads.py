@@ -6,18 +6,23 @@ processes: whoever writes the marker has decided.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, objection
+from gateway.assembly import ClaimedPart, Misfit, assemble
+from gateway.claims import Claims
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
+from gateway.grants.tickets import Multipart, Ticket
 from gateway.grants.tokens import Tokens
-from gateway.markers import MARKER_TYPE, Marker, State, marker_of
+from gateway.markers import Marker, State, marker_of
 from gateway.objects import StoredObject, described, stored_object
-from gateway.s3.bucket import GRANT_METADATA
-from gateway.s3.storage import Changed, Head, Storage
+from gateway.promotion import COPY_THRESHOLD, Promotion
+from gateway.proof import objection_to
+from gateway.s3.bucket import GRANT_METADATA, check_grant_token
+from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Storage
+from gateway.states import States
 
 ANSWER_WITHIN = 20.0  # seconds; a slower promotion goes on behind a 202
 RETRY_AFTER = 3  # seconds
@@ -26,157 +31,195 @@ ATTEMPTS = 5  # a key changes at most twice in its life; more means a store that
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where an upload stands, and what came of it."""
+    """Where an upload stands, and what came of it; `parts` are those that have arrived and are not joined yet."""
 
     state: State
     stored: StoredObject | None = None
     code: Code | None = None
     retry_after: int | None = None
+    parts: Sequence[ArrivedPart] = ()
 
 
 class Uploads:
     """The use cases, free of HTTP. `nonce` gives text that never repeats."""
 
     def __init__(
-        self, storage: Storage, tokens: Tokens, nonce: Callable[[], str], *, answer_within: float = ANSWER_WITHIN
+        self,
+        storage: Storage,
+        tokens: Tokens,
+        nonce: Callable[[], str],
+        *,
+        answer_within: float = ANSWER_WITHIN,
+        copy_threshold: int = COPY_THRESHOLD,
     ) -> None:
-        """Take what the use cases stand on; `answer_within` is in seconds."""
+        """Take what the use cases stand on; `answer_within` is in seconds, `copy_threshold` in bytes."""
         self._storage = storage
         self._tokens = tokens
-        self._nonce = nonce
         self._answer_within = answer_within
+        self._states = States(storage, nonce)
+        self._promotion = Promotion(storage, copy_threshold)
+        self._claims = Claims(storage, self._promotion, nonce)
         self._running: dict[ObjectKey, asyncio.Task[Outcome]] = {}
 
-    async def status(self, key: ObjectKey) -> Outcome:
+    async def create_multipart(self, grant: Grant, *, part_size: int | None, checksums: bool = False) -> Ticket:
+        """Begin a multipart upload and return the ticket that spends it; raises `metadata-too-large`.
+
+        With a `part_size` (bytes) the lengths of parts are signed. `checksums` demands a SHA-256 for every part.
+        """
+        grant_token = self._tokens.seal_grant_token(grant)
+        check_grant_token(grant_token)
+        upload_id = await self._storage.create_upload(
+            grant.key.upload_key,
+            content_type=grant.content_type,
+            metadata={GRANT_METADATA: grant_token},
+            checksums=checksums,
+        )
+        return Ticket(grant, Multipart(upload_id, part_size, checksums))
+
+    async def status(self, ticket: Ticket) -> Outcome:
         """Tell where the upload stands, without changing anything."""
-        source = await self._storage.head(key.upload_key)
-        if source is None:
-            return Outcome(State.WAITING)
-        marker = marker_of(source)
-        if marker is None:
-            return Outcome(State.PROMOTING if key in self._running else State.UPLOADED)
-        return await self._answer(key, marker)
+        key = ticket.grant.key
+        state, marker = await self._states.look(key)
+        if marker is not None:
+            return await self._answer(key, marker)
+        if key in self._running:
+            return Outcome(State.PROMOTING)
+        if state is None and ticket.multipart is not None:
+            return await self._arriving(key, ticket.multipart)
+        if state is None and key.by_form:
+            state = await self._storage.head(key.upload_key)
+        return Outcome(State.WAITING if state is None else State.UPLOADED)
 
     async def find(self, key: ObjectKey) -> StoredObject:
         """Describe what is stored; raises `not-found`, also for what a late copy brought back under a dead key."""
-        target, source = await asyncio.gather(self._storage.head(key.key), self._storage.head(key.upload_key))
-        marker = marker_of(source) if source else None
+        target, (_, marker) = await asyncio.gather(self._storage.head(key.key), self._states.look(key))
         if target is None or (marker is not None and marker.state in {State.ABORTED, State.DELETED}):
             raise Refusal(Code.NOT_FOUND)
         return stored_object(key, target)
 
-    async def granted(self, key: ObjectKey) -> Grant:
-        """Return the grant that lies with the bytes under an upload key, for clients that never saw a ticket."""
-        source = await self._storage.head(key.upload_key)
+    async def granted(self, key: ObjectKey) -> Ticket:
+        """Return the ticket of the grant that lies with the bytes, for clients that never saw one."""
+        source = await self._storage.head(key.state_key)
+        if source is None and key.by_form:
+            source = await self._storage.head(key.upload_key)
         if source is None or GRANT_METADATA not in source.metadata:
             raise Refusal(Code.NOT_UPLOADED)
         grant = self._tokens.open_grant(source.metadata[GRANT_METADATA])
-        if grant.key != key:
+        if grant.key.upload_key != key.upload_key:
             raise Refusal(Code.NOT_FOUND)
-        return grant
+        return Ticket(grant)
 
-    async def complete(self, grant: Grant) -> Outcome:
+    async def complete(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None = None) -> Outcome:
         """Prove what arrived and promote it; a repeat, also in parallel, is answered alike.
 
+        `claimed` are the parts that the client names, in their order; without it all that have arrived are joined.
         Raises `not-uploaded`, `content-changed`, or the refusal for which the upload was rejected.
         """
-        task = self._running.get(grant.key)
+        key = ticket.grant.key
+        task = self._running.get(key)
         if task is None:
-            task = self._running[grant.key] = asyncio.create_task(self._complete(grant))
-            task.add_done_callback(lambda done: self._forget(grant.key, done))
+            task = self._running[key] = asyncio.create_task(self._complete(ticket, claimed))
+            task.add_done_callback(lambda done: self._forget(key, done))
         await asyncio.wait({task}, timeout=self._answer_within)
         return task.result() if task.done() else Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
 
-    async def abort(self, grant: Grant) -> None:
-        """Revoke the upload; raises `already-stored` once it is."""
+    async def abort(self, ticket: Ticket) -> None:
+        """Revoke the upload and free its parts; raises `already-stored` once it is stored."""
+        key = ticket.grant.key
         for _ in range(ATTEMPTS):
-            source = await self._storage.head(grant.key.upload_key)
-            marker = marker_of(source) if source else None
-            if source is None and await self._storage.head(grant.key.key) is not None:
+            state, marker = await self._states.look(key)
+            if state is None and not key.content_addressed and await self._storage.head(key.key) is not None:
                 raise Refusal(Code.ALREADY_STORED)  # a lifecycle rule shorter than tickets has removed the marker
             try:
                 if marker is None:
-                    await self._mark(grant.key, Marker(State.ABORTED), source, self._tokens.seal_grant(grant)[1])
+                    token = self._tokens.seal_grant_token(ticket.grant)
+                    await self._states.mark(key, Marker(State.ABORTED), state, token)
             except Changed:
                 continue
             if marker is not None and marker.state is State.STORED:
                 raise Refusal(Code.ALREADY_STORED)
+            if ticket.multipart is not None:
+                await self._free_parts(key, ticket.multipart)
+                # A store that knows no if-none-match there may have joined the parts over the marker.
+                if (await self._states.look(key))[1] is None:
+                    continue
             if marker is None or marker.state is State.ABORTED:
-                # A completion may have copied just before the marker came; nobody was told of that copy.
-                await self._storage.delete(grant.key.key)
+                await self._revoke(key, state)
             return
         raise Refusal(Code.CONTENT_CHANGED)
 
     async def delete(self, key: ObjectKey) -> None:
-        """Remove a stored object for good: the marker comes first, so that no late completion brings it back."""
-        source = await self._storage.head(key.upload_key)
-        if source is None or marker_of(source) != Marker(State.DELETED):
-            marker = Marker(State.DELETED)
-            await self._storage.put(
-                key.upload_key,
-                marker.body(self._nonce()),
-                content_type=MARKER_TYPE,
-                metadata=marker.metadata(source.metadata.get(GRANT_METADATA) if source else None),
-            )
+        """Remove a stored object for good: the marker comes first, so that no late completion brings it back.
+
+        Bytes under their own address need no marker: whoever uploads them again means the same.
+        """
+        if not key.content_addressed:
+            state = await self._states.mark_deleted(key)
+            if key.by_form:
+                await self._claims.release(key, state)
         await self._storage.delete(key.key)
 
-    async def _complete(self, grant: Grant) -> Outcome:
+    async def _arriving(self, key: ObjectKey, multipart: Multipart) -> Outcome:
+        try:
+            parts = await self._storage.list_parts(key.upload_key, multipart.upload_id)
+        except Gone:  # joined a moment ago, or dropped by a lifecycle rule
+            there = await self._storage.head(key.upload_key)
+            return Outcome(State.WAITING if there is None else State.UPLOADED)
+        return Outcome(State.UPLOADING if parts else State.WAITING, parts=parts)
+
+    async def _complete(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Outcome:
+        key = ticket.grant.key
         for _ in range(ATTEMPTS):
-            source = await self._storage.head(grant.key.upload_key)
-            if source is None:
-                raise Refusal(Code.NOT_UPLOADED)
             try:
-                marker = marker_of(source) or await self._settle(grant, source)
+                state = await self._storage.head(key.state_key) or await self._arrived(ticket, claimed)
+                if state is None:
+                    raise Refusal(Code.NOT_UPLOADED)
+                marker = marker_of(state) or await self._settle(ticket.grant, state)
             except Changed:
                 continue
-            return await self._concluded(grant.key, marker)
+            return await self._concluded(key, marker)
         raise Refusal(Code.CONTENT_CHANGED)
 
-    async def _settle(self, grant: Grant, source: Head) -> Marker:
+    async def _arrived(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Head | None:
+        """Bring about what the state lies on, where the client's bytes are not it yet, and look again."""
+        grant = ticket.grant
+        if grant.key.by_form:
+            await self._claims.claim(grant, self._tokens.seal_grant_token(grant))
+        elif ticket.multipart is not None:
+            try:
+                await assemble(self._storage, ticket, claimed)
+            except Misfit:
+                marker = Marker(State.REJECTED, Code.SIZE_MISMATCH)
+                await self._states.mark(grant.key, marker, None, self._tokens.seal_grant_token(grant))
+                await self._free_parts(grant.key, ticket.multipart)
+        else:
+            return None
+        return await self._storage.head(grant.key.state_key)
+
+    async def _settle(self, grant: Grant, state: Head) -> Marker:
         """Copy the bytes if they are as granted, and mark them; raises Changed when they are no longer those."""
-        marker = Marker(State.STORED)
-        if await self._storage.head(grant.key.key) is None:
-            code = await self._objection(grant, source)
+        key, marker = grant.key, Marker(State.STORED)
+        at, source = await self._claims.claimed(grant, state) if key.by_form else (key.upload_key, state)
+        if source.last_modified > grant.expires_at and not key.by_form:  # of a form that was judged when it was claimed
+            raise Refusal(Code.NOT_UPLOADED)
+        if await self._storage.head(key.key) is None:
+            code = await objection_to(self._storage, grant, at, source)
             if code is not None:
                 marker = Marker(State.REJECTED, code)
             else:
-                await self._storage.copy(
-                    grant.key.upload_key,
-                    grant.key.key,
-                    if_match=source.etag,
-                    content_type=grant.content_type,
-                    metadata=described(grant),
-                )
-        await self._mark(grant.key, marker, source, source.metadata.get(GRANT_METADATA))
+                metadata = described(grant, source)
+                await self._promotion.copy(at, source, key.key, content_type=grant.content_type, metadata=metadata)
+        await self._states.mark(key, marker, state, state.metadata.get(GRANT_METADATA))
+        if key.by_form:
+            await self._claims.release(key, state)
         return marker
-
-    async def _objection(self, grant: Grant, source: Head) -> Code | None:
-        """Tell what speaks against the bytes; None when they are proved to be what was granted."""
-        if source.last_modified > grant.expires_at:
-            raise Refusal(Code.NOT_UPLOADED)
-        if source.size != grant.size:
-            return Code.SIZE_MISMATCH
-        if source.content_type != grant.content_type or grant.checksum_sha256 not in {None, source.checksum_sha256}:
-            return Code.CONTENT_MISMATCH
-        front = await self._storage.read(grant.key.upload_key, if_match=source.etag, size=min(FRONT_BYTES, source.size))
-        return objection(BY_EXTENSION[grant.key.extension], front, source.size)
-
-    async def _mark(self, key: ObjectKey, marker: Marker, source: Head | None, grant_token: str | None) -> None:
-        await self._storage.put(
-            key.upload_key,
-            marker.body(self._nonce()),
-            content_type=MARKER_TYPE,
-            metadata=marker.metadata(grant_token),
-            if_match=source.etag if source else None,
-            create=source is None,
-        )
 
     async def _concluded(self, key: ObjectKey, marker: Marker) -> Outcome:
         if marker.state is State.REJECTED:
             raise Refusal(marker.code or Code.CONTENT_MISMATCH)
         if marker.state in {State.ABORTED, State.DELETED}:
             # The copy of this very call, or of one that died, may have landed after the other's removal.
-            await self._storage.delete(key.key)
+            await self._revoke(key, None)
             raise Refusal(Code.NOT_UPLOADED, f"The upload was {marker.state}: ask for a new ticket.")
         return await self._answer(key, marker)
 
@@ -187,6 +230,22 @@ class Uploads:
         if target is None:
             return Outcome(State.DELETED)
         return Outcome(State.STORED, stored_object(key, target))
+
+    async def _revoke(self, key: ObjectKey, state: Head | None) -> None:
+        """Remove what a completion may have copied: nobody was told of it. Others may have stored the same content."""
+        if key.by_form:
+            await self._claims.release(key, state)
+        if not key.content_addressed:
+            await self._storage.delete(key.key)
+
+    async def _free_parts(self, key: ObjectKey, multipart: Multipart) -> None:
+        """Abort until nothing is left: a part on its way may land after the first time (AWS, AbortMultipartUpload)."""
+        for _ in range(ATTEMPTS):
+            await self._storage.abort_upload(key.upload_key, multipart.upload_id)
+            try:
+                await self._storage.list_parts(key.upload_key, multipart.upload_id)
+            except Gone:
+                return
 
     def _forget(self, key: ObjectKey, task: asyncio.Task[Outcome]) -> None:
         del self._running[key]

@@ -1,0 +1,72 @@
+"""Claims: which of the files that were posted by one form counts.
+
+A form has no if-none-match, so its key can be written again as long as it lives. Completion therefore copies what lies
+there to a key of its own that no client is ever told, and a small object, written only where there is none, names the
+one copy that is proved and promoted. Copies that lose are freed.
+"""
+
+from collections.abc import Callable
+
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Grant
+from gateway.markers import Marker, State, marker_of
+from gateway.promotion import Promotion
+from gateway.s3.bucket import GRANT_METADATA
+from gateway.s3.storage import Changed, Head, Storage
+
+CLAIM_TYPE = "application/vnd.gateway.claim+json"  # no media type that a client can be granted
+_COPY = "copy"
+
+
+class Claims:
+    """Finds the copy that counts, and makes it where there is none."""
+
+    def __init__(self, storage: Storage, promotion: Promotion, nonce: Callable[[], str]) -> None:
+        """Take what claims stand on; `nonce` gives text that never repeats."""
+        self._storage = storage
+        self._promotion = promotion
+        self._nonce = nonce
+
+    async def claim(self, grant: Grant, grant_token: str) -> None:
+        """Claim what was posted in time, if anything was; somebody else may be faster. Raises Changed."""
+        key = grant.key
+        posted = await self._storage.head(key.upload_key)
+        if posted is None or marker_of(posted) is not None or posted.last_modified > grant.expires_at:
+            return
+        nonce = self._nonce()
+        copy = f"{key.upload_key}/{nonce}"
+        metadata = {GRANT_METADATA: grant_token}
+        await self._promotion.copy(key.upload_key, posted, copy, content_type=posted.content_type, metadata=metadata)
+        try:
+            await self._storage.put(
+                key.state_key,
+                Marker(State.UPLOADED).body(nonce),
+                content_type=CLAIM_TYPE,
+                metadata={_COPY: nonce, **metadata},
+                create=True,
+            )
+        except Changed:
+            # After a lost reply this may be our own claim, met again.
+            claim = await self._storage.head(key.state_key)
+            if claim is None or claim.metadata.get(_COPY) != nonce:
+                await self.free(copy)
+
+    async def claimed(self, grant: Grant, claim: Head) -> tuple[str, Head]:
+        """Return the key of the copy that the claim names, and what lies there."""
+        copy = f"{grant.key.upload_key}/{claim.metadata[_COPY]}"
+        head = await self._storage.head(copy)
+        if head is None:
+            raise Changed
+        return copy, head
+
+    async def release(self, key: ObjectKey, state: Head | None) -> None:
+        """Free what was posted, and the copy that a claim names: the marker over the claim has all that is needed."""
+        await self.free(key.upload_key)
+        if state is not None and _COPY in state.metadata:
+            await self.free(f"{key.upload_key}/{state.metadata[_COPY]}")
+
+    async def free(self, key: str) -> None:
+        """Write a few bytes over what nobody needs any more: nothing is ever removed under incoming/."""
+        marker = Marker(State.STORED)
+        body, metadata = marker.body(self._nonce()), marker.metadata(None)
+        await self._storage.put(key, body, content_type=CLAIM_TYPE, metadata=metadata)
