@@ -6,8 +6,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.grants.app_tokens import MAX_LINK_AGE
-from gateway.grants.policies import MAX_SINGLE_PUT, Policy, Tenant
+from gateway.grants.policies import MAX_SINGLE_PUT, MULTIPART_FROM, Policy, Tenant
 from gateway.grants.principals import Action
+from gateway.s3.parts import MAX_OBJECT
 from gateway.setting_values import File, JwksUrl, Name, Secret, Secrets, Size, Whole
 
 
@@ -17,7 +18,7 @@ class _Table(BaseModel):
 
 def _check_media_type(text: str) -> str:
     if text not in MEDIA_TYPES:
-        raise ValueError("has to be a media type that the gateway can prove: docs/settings.md lists them")
+        raise ValueError("has to be a media type that the gateway knows: docs/settings.md lists them")
     return text
 
 
@@ -25,12 +26,15 @@ class PolicySettings(_Table):
     """One policy: sizes in bytes, lifetimes in seconds."""
 
     content_types: list[Annotated[str, AfterValidator(_check_media_type)]] = Field(min_length=1)
-    min_size: Annotated[Size, Field(ge=0, le=MAX_SINGLE_PUT)] = 1
-    max_size: Annotated[Size, Field(ge=0, le=MAX_SINGLE_PUT)]
+    min_size: Annotated[Size, Field(ge=0, le=MAX_OBJECT)] = 1
+    max_size: Annotated[Size, Field(ge=0, le=MAX_OBJECT)]
+    multipart_from: Annotated[Size, Field(ge=1, le=MAX_SINGLE_PUT)] = MULTIPART_FROM
     checksum: Literal["optional", "required"] = "optional"
     inline: bool = True
     ticket_expires_in: Annotated[Whole, Field(ge=60, le=604_800)] = 3600
+    multipart_expires_in: Annotated[Whole, Field(ge=60, le=604_800)] = 86_400
     link_expires_in: Annotated[Whole, Field(ge=60, le=MAX_LINK_AGE)] = 86_400
+    protocols: list[Literal["uppy", "active-storage", "git-lfs"]] = []
 
     def value(self, name: str, put_expires_in: int) -> Policy:
         """Return the policy of that name."""
@@ -44,6 +48,9 @@ class PolicySettings(_Table):
             min(put_expires_in, self.ticket_expires_in),  # what arrives after its ticket is not completed
             self.ticket_expires_in,
             self.link_expires_in,
+            self.multipart_from,
+            self.multipart_expires_in,
+            frozenset(self.protocols),
         )
 
     @model_validator(mode="after")

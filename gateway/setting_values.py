@@ -18,8 +18,12 @@ from gateway.grants.keys import SEGMENT
 SECRET_BYTES = 32  # the output of HMAC-SHA256: RFC 2104, section 3
 DISTINCT = 8  # characters; 32 random hexadecimal digits hold fewer once in 27 million
 _WEAK = re.compile(r"change.?me|change.?this|password|placeholder|01234567|abcdefgh", re.IGNORECASE)
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_SIZE = re.compile(r"(\d{1,15}) ?(b|[kmg]i?b)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "b": 1} | {
+    f"{letter}{unit}": base**power
+    for power, letter in enumerate("kmgt", 1)
+    for unit, base in (("b", 1000), ("ib", 1024))
+}
+_SIZE = re.compile(r"(\d{1,15}) ?(b|[kmgt]i?b)?", re.IGNORECASE | re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

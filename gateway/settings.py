@@ -16,9 +16,10 @@ from pydantic_settings import (
 )
 
 from gateway.grants.app_tokens import AppTokens
-from gateway.grants.policies import Tenant
+from gateway.grants.policies import MAX_SINGLE_PUT, Tenant
 from gateway.grants.tokens import Tokens
 from gateway.s3.endpoints import Endpoint
+from gateway.s3.parts import MIN_PART
 from gateway.setting_complaints import complaint
 from gateway.setting_sources import SettingsError, config_file, dotenv, environment, nested, read_table
 from gateway.setting_tables import JwtSettings, TenantSettings
@@ -31,6 +32,7 @@ from gateway.setting_values import (
     Proxy,
     Region,
     Secrets,
+    Size,
     Whole,
     refuse_truth,
     reveal,
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     expected_bucket_owner: Annotated[str, Field(pattern=r"^[0-9]{12}$")] | None = None
     storage_timeout: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False), BeforeValidator(refuse_truth)] = 10.0
     storage_threads: Annotated[Whole, Field(ge=1, le=256)] = 16
+    copy_threshold: Annotated[Size, Field(ge=MIN_PART, le=MAX_SINGLE_PUT)] = 2**30
 
     public_url: Origin | None = None
     trusted_proxies: list[Proxy] = []

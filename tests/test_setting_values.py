@@ -56,6 +56,8 @@ def test_a_secret_could_be_random_text_of_at_least_32_bytes() -> None:
         ("1 gb", 1_000_000_000),
         ("64 kB", 64_000),
         ("64 KiB", 65_536),
+        ("5 TB", 5_000_000_000_000),
+        ("48 TiB", 52_776_558_133_248),
     ],
 )
 def test_a_size_is_a_number_of_bytes_with_or_without_a_unit(text: object, size: int) -> None:
@@ -63,7 +65,7 @@ def test_a_size_is_a_number_of_bytes_with_or_without_a_unit(text: object, size: 
 
 
 @pytest.mark.parametrize(
-    "value", ["", "MB", "-1", "1.5 GB", "1 ib", "1 TB", "1  MB", "٣", "1_000", True, 1.0, None, [1]]
+    "value", ["", "MB", "-1", "1.5 GB", "1 ib", "1 PB", "1 tib/s", "1  MB", "٣", "1_000", True, 1.0, None, [1]]
 )
 def test_anything_else_is_no_size(value: object) -> None:
     with pytest.raises(ValueError, match="number of bytes"):

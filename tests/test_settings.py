@@ -37,7 +37,7 @@ GOOD: dict[str, Any] = {
     "GATEWAY_REGION": "eu-central-1",
     "GATEWAY_TENANTS": {"shop": TENANT},
 }
-NO_TYPE = "has to be a media type that the gateway can prove: docs/settings.md lists them."
+NO_TYPE = "has to be a media type that the gateway knows: docs/settings.md lists them."
 NO_SIZE = "has to be a number of bytes, or one with a unit, as in '100 MB' or '5 GiB'."
 Environment = Callable[..., None]
 
@@ -172,6 +172,7 @@ def test_defaults_are_closed() -> None:
         "expected_bucket_owner": None,
         "storage_timeout": 10.0,
         "storage_threads": 16,
+        "copy_threshold": 1_073_741_824,
         "public_url": None,
         "trusted_proxies": [],
         "forwarded_headers": ["x-forwarded-proto"],
@@ -254,8 +255,8 @@ def test_defaults_are_closed() -> None:
             "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE " + NO_SIZE,
         ),
         (
-            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE": "6 GiB"},
-            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE has to be less than or equal to 5368709120.",
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE": "49 TiB"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE has to be less than or equal to 53687091200000.",
         ),
         (
             {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MIN_SIZE": "100000001"},

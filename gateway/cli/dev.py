@@ -147,24 +147,34 @@ def _secrets(data_dir: Path, api_key: str | None) -> DevSecrets:
 
 
 def _settings(store: "Server", made: DevSecrets, port: int) -> dict[str, Any]:
-    from gateway.content.media_types import MEDIA_TYPES  # noqa: PLC0415 - see dev
-
+    policies = _policies()
     key = {
         "id": made.api_key[4:12],
         "sha256": hashlib.sha256(made.api_key.encode()).hexdigest(),
         "actions": ["upload", "link", "read", "delete"],
-        "policies": ["default"],
+        "policies": list(policies),
         "on_behalf_of": True,
     }
-    policy = {"content_types": sorted(MEDIA_TYPES), "min_size": 0, "max_size": "5 GiB"}
     return {
         "secret_keys": [made.secret_key],
-        "tenants": {"default": {"app_secrets": [made.app_secret], "api_keys": [key], "policies": {"default": policy}}},
+        "tenants": {"default": {"app_secrets": [made.app_secret], "api_keys": [key], "policies": policies}},
         "bucket": store.bucket,
         "region": store.region,
         "storage_endpoint": store.endpoint,
         "allowed_origins": _origins(port),
         "docs": True,
+    }
+
+
+def _policies() -> dict[str, dict[str, object]]:
+    """Return a policy for all that can be proved, and one for the large files of git, which are anything."""
+    from gateway.content.media_types import MEDIA_TYPES, OCTETS  # noqa: PLC0415 - see dev
+
+    sizes = {"min_size": 0, "max_size": "5 GiB"}
+    proved = sorted(MEDIA_TYPES.keys() - {OCTETS})
+    return {
+        "default": {"content_types": proved, **sizes, "protocols": ["uppy", "active-storage"]},
+        "lfs": {"content_types": [OCTETS], **sizes, "protocols": ["git-lfs"]},
     }
 
 

@@ -11,6 +11,7 @@ from gateway.content.images import is_gif, is_jpeg, is_png, is_webp
 from gateway.content.text import is_json, is_text
 from gateway.errors import Code, Refusal
 
+OCTETS = "application/octet-stream"
 FRONT_BYTES = 4096  # how much of an object proof reads
 
 
@@ -21,6 +22,10 @@ class MediaType:
     name: str  # in lower case, without parameters
     extensions: tuple[str, ...]  # the first is the one in keys; no other type has any of them
     inline: bool  # cannot run script when a browser shows it
+
+
+def _proves_nothing(_front: bytes, _size: int) -> bool:
+    return True
 
 
 _PROOFS: dict[MediaType, Callable[[bytes, int], bool]] = {
@@ -40,6 +45,8 @@ _PROOFS: dict[MediaType, Callable[[bytes, int], bool]] = {
     MediaType("text/csv", ("csv",), inline=False): is_text,
     # RFC 8259
     MediaType("application/json", ("json",), inline=False): is_json,
+    # RFC 2046 section 4.5.1: any bytes, zero of them included, which a client should only offer to save
+    MediaType(OCTETS, ("bin",), inline=False): _proves_nothing,
 }
 MEDIA_TYPES = MappingProxyType({media_type.name: media_type for media_type in _PROOFS})
 BY_EXTENSION = MappingProxyType(
@@ -61,9 +68,12 @@ def parse_media_type(text: str) -> MediaType:
 
 
 def check_extension(media_type: MediaType, filename: Filename) -> None:
-    """Raise the `extension-mismatch` refusal for an extension of another type; having none is fine."""
+    """Raise the `extension-mismatch` refusal for an extension of another type; having none is fine.
+
+    Octets are the bytes of any file, whatever it is called.
+    """
     extension = filename.extension
-    if extension is not None and extension not in media_type.extensions:
+    if media_type.name != OCTETS and extension is not None and extension not in media_type.extensions:
         raise Refusal(Code.EXTENSION_MISMATCH)
 
 
@@ -72,6 +82,12 @@ def objection(media_type: MediaType, front: bytes, size: int) -> Code | None:
 
     `active-content` comes before `content-mismatch`. None when the front proves the type.
     """
-    if holds_active_content(front) or (media_type is _PDF and holds_pdf_action(front)):
+    # Octets are not searched: no browser runs them, since every download of theirs is an attachment of that very type
+    # (gateway/s3/downloads.py), and what they are is for whoever opens the saved file. Source code is full of markup.
+    if media_type.name != OCTETS and _is_active(media_type, front):
         return Code.ACTIVE_CONTENT
     return None if _PROOFS[media_type](front, size) else Code.CONTENT_MISMATCH
+
+
+def _is_active(media_type: MediaType, front: bytes) -> bool:
+    return holds_active_content(front) or (media_type is _PDF and holds_pdf_action(front))

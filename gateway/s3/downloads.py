@@ -8,14 +8,13 @@ import re
 from dataclasses import dataclass
 
 from gateway.content.filenames import Disposition, Filename, content_disposition
-from gateway.content.media_types import BY_EXTENSION
+from gateway.content.media_types import BY_EXTENSION, OCTETS
 from gateway.grants.keys import ObjectKey
 from gateway.s3.endpoints import Endpoint
 from gateway.s3.sigv4 import Signer, encode
 
 DIRECT_EXPIRES_IN = 3600  # seconds that a URL lives which somebody asks for by itself
 MAX_AGE = 300  # seconds a browser may keep what it got, and nobody else: the URL is the permission
-OCTETS = "application/octet-stream"
 _NAME = "response-content-disposition"
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,200}").fullmatch  # such a name stands for itself in header and query
 _PROBE = "PROBE"

@@ -190,6 +190,7 @@ def test_the_table_lists_exactly_these_types() -> None:
         ("text/plain", ("txt", "text", "log"), False),
         ("text/csv", ("csv",), False),
         ("application/json", ("json",), False),
+        ("application/octet-stream", ("bin",), False),
     ]
 
 
