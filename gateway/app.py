@@ -121,8 +121,9 @@ def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[
         bucket=Bucket(settings.public_endpoint(), settings.region),
         credentials=CredentialSource(session.get_credentials),
         storage=storage,
-        uploads=Uploads(storage, tokens, secrets.token_urlsafe),
+        uploads=Uploads(storage, tokens, secrets.token_urlsafe, copy_threshold=settings.copy_threshold),
         clock=lambda: int(clock()),
         random_name=lambda: secrets.token_hex(NAME_BYTES),
+        put_expires_in=settings.put_expires_in,
         get_expires_in=settings.get_expires_in,
     )

@@ -4,12 +4,14 @@ from gateway.content.filenames import Filename, url_filename
 from gateway.errors import Code, Refusal
 from gateway.grants.app_tokens import Link, Receipt
 from gateway.grants.policies import Grant, Policy
+from gateway.grants.tickets import Ticket
 from gateway.http import schemas
 from gateway.http.calls import Call
 from gateway.http.problems import Problem, describe
 from gateway.http.schemas import rfc3339
 from gateway.objects import StoredObject
-from gateway.s3.bucket import PresignedRequest
+from gateway.s3.parts import Plan
+from gateway.s3.presigned import PresignedRequest
 from gateway.uploads import Outcome
 
 RECEIPT_EXPIRES_IN = 604_800  # seconds
@@ -18,6 +20,43 @@ ACCEPTED = 202
 
 def ticket(base_url: str, grant: Grant, token: str, put: PresignedRequest, now: int) -> schemas.Ticket:
     """Write the ticket of a single PUT."""
+    body = _ticket(base_url, grant, token, now)
+    body["upload"] = {
+        "method": put.method,
+        "url": put.url,
+        "headers": put.headers,
+        "expires_at": rfc3339(put.expires_at),
+    }
+    return body
+
+
+def divided_ticket(call: Call, opened: Ticket, token: str, parts: list[schemas.Part]) -> schemas.Ticket:
+    """Write the ticket of a multipart upload, with its first parts; nobody counts those of a stream."""
+    grant, part_size = opened.grant, opened.divided().part_size
+    assert part_size is not None  # noqa: S101 - only other protocols let a client divide as it likes
+    body = _ticket(call.base_url, grant, token, call.now)
+    body["multipart"] = {
+        "part_size": part_size,
+        "part_count": Plan(grant.size, part_size).part_count if grant.exact else None,
+        "parts": parts,
+        "parts_url": f"{body['status_url']}/parts",
+    }
+    return body
+
+
+def part(number: int, size: int | None, put: PresignedRequest) -> schemas.Part:
+    """Write a presigned part."""
+    return {
+        "part_number": number,
+        "size": size,
+        "method": put.method,
+        "url": put.url,
+        "headers": put.headers,
+        "expires_at": rfc3339(put.expires_at),
+    }
+
+
+def _ticket(base_url: str, grant: Grant, token: str, now: int) -> schemas.Ticket:
     url = f"{base_url}/v1/uploads/{token}"
     return {
         "ticket": token,
@@ -25,12 +64,7 @@ def ticket(base_url: str, grant: Grant, token: str, put: PresignedRequest, now: 
         "upload_key": grant.key.upload_key,
         "expires_at": rfc3339(grant.expires_at),
         "server_time": rfc3339(now),
-        "upload": {
-            "method": put.method,
-            "url": put.url,
-            "headers": put.headers,
-            "expires_at": rfc3339(put.expires_at),
-        },
+        "upload": None,
         "multipart": None,
         "status_url": url,
         "complete_url": f"{url}/complete",
@@ -72,7 +106,7 @@ def status(call: Call, outcome: Outcome) -> schemas.Status:
     found = outcome.stored
     return {
         "status": outcome.state,
-        "parts": [],
+        "parts": [{"part_number": part.number, "size": part.size, "etag": part.etag} for part in outcome.parts],
         "object": None if found is None else stored(found),
         "receipt": None if found is None else _receipt(call, found),
         "link": None if found is None else _link(call, found),
@@ -90,7 +124,7 @@ def policy(allowed: Policy) -> schemas.PolicySummary:
         "extensions": [extension for media_type in media_types for extension in media_type.extensions],
         "max_size": allowed.max_size,
         "checksum": allowed.checksum,
-        "multipart_from": None,
+        "multipart_from": allowed.multipart_from,
     }
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import Grant, Tenant
+from gateway.grants.policies import Tenant
 from gateway.grants.principals import Action, Principal
+from gateway.grants.tickets import Ticket
 from gateway.grants.tokens import Tokens
 from gateway.http.auth import Authenticator
 from gateway.http.guard import ORIGIN
@@ -16,6 +17,7 @@ from gateway.http.origin import Origin
 from gateway.http.problems import REQUEST_ID
 from gateway.s3.bucket import Bucket
 from gateway.s3.credentials import CredentialSource
+from gateway.s3.part_uploads import PartUploads
 from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import Storage
 from gateway.uploads import Uploads
@@ -23,7 +25,10 @@ from gateway.uploads import Uploads
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Everything that the routes stand on, wired once by `create_app`. `clock` gives seconds since the epoch."""
+    """Everything that the routes stand on, wired once by `create_app`. `clock` gives seconds since the epoch.
+
+    `put_expires_in` and `get_expires_in` (seconds) are for presigned parts, and for what links lead to.
+    """
 
     tenants: Mapping[str, Tenant]
     tokens: Tokens
@@ -34,6 +39,7 @@ class Gateway:
     uploads: Uploads
     clock: Callable[[], int]
     random_name: Callable[[], str]
+    put_expires_in: int
     get_expires_in: int
 
     async def close(self) -> None:
@@ -88,13 +94,24 @@ class Call:
         """Return the store's credentials, refreshed where needed."""
         return await self.gateway.credentials.fresh(self.now)
 
-    async def grant(self, ticket: str) -> Grant:
+    async def ticket(self, token: str) -> Ticket:
         """Open the ticket in the path; credentials sent along have to speak for it, else it is `not-found`."""
-        grant = self.gateway.tokens.open_ticket(ticket, self.now)
+        ticket = self.gateway.tokens.open_ticket(token, self.now)
         principal = await self.bearer()
-        if principal is not None and not principal.speaks_for(grant.key.tenant, grant.principal):
+        if principal is not None and not principal.speaks_for(ticket.grant.key.tenant, ticket.grant.principal):
             raise Refusal(Code.NOT_FOUND)
-        return grant
+        return ticket
+
+    async def part_uploads(self, ticket: Ticket) -> PartUploads:
+        """Return what presigns the ticket's parts, none of them for longer than the ticket lives."""
+        grant, multipart = ticket.grant, ticket.divided()
+        return self.bucket().parts(
+            grant.key.upload_key,
+            multipart.upload_id,
+            await self.credentials(),
+            now=self.now,
+            expires_in=min(self.gateway.put_expires_in, grant.expires_at - self.now),
+        )
 
 
 class AuthenticatedCall(Call):

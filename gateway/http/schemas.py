@@ -5,18 +5,22 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from gateway.content.filenames import Disposition
 from gateway.grants.app_tokens import MAX_LINK_AGE, MAX_PASS_AGE
 from gateway.http.problems import Problem
 from gateway.markers import State
+from gateway.s3.parts import MAX_PARTS
 
 MAX_EXACT = 2**53 - 1  # the integers that every reader of JSON keeps as they are, RFC 8259 section 6
 
 EMPTY_SHA256 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="  # of no bytes at all, for the examples
 EXAMPLE_NAME = "default/default/0123456789abcdef0123456789abcdef.jpg"
+
+MAX_SIGNED = 1000  # parts in one request
 
 Base64Digest = Annotated[str, Field(max_length=64, description="SHA-256, base64", examples=[EMPTY_SHA256])]
 
@@ -28,21 +32,53 @@ class Request(BaseModel):
 
 
 class UploadRequest(Request):
-    """What a client wants to upload."""
+    """What a client wants to upload. Bytes that nobody has counted yet have no size, and go in parts."""
 
     filename: Annotated[str, Field(max_length=4096, examples=["holiday.jpg"])]
     content_type: Annotated[str, Field(max_length=255, examples=["image/jpeg"])]
-    size: Annotated[int, Field(ge=0, description="bytes", examples=[48_211])]
+    size: Annotated[int, Field(ge=0, description="bytes", examples=[48_211])] | None = None
     checksum_sha256: Base64Digest | None = None
+    part_checksums: Annotated[bool, Field(description="a SHA-256 comes with every part")] = False
     policy: Annotated[str, Field(max_length=63)] = "default"
     metadata: Annotated[dict[str, str] | None, Field(examples=[{"album": "holidays"}])] = None
     on_behalf_of: Annotated[str, Field(max_length=256)] | None = None
+
+    @property
+    def content_md5(self) -> None:
+        """None: only other protocols speak of MD5."""
+
+
+PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS)]
+PartName = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$", description="a part number, in decimal")]
+
+
+def _each_once(numbers: list[int]) -> list[int]:
+    if len(set(numbers)) < len(numbers):
+        raise PydanticCustomError("repeated", "a part number came twice")
+    return numbers
+
+
+class PartsRequest(Request):
+    """Which parts to presign; what is known of one stands under its number."""
+
+    part_numbers: Annotated[
+        list[PartNumber],
+        Field(min_length=1, max_length=MAX_SIGNED, json_schema_extra={"uniqueItems": True}, examples=[[1, 2, 3]]),
+        AfterValidator(_each_once),
+    ]
+    checksums_sha256: Annotated[
+        dict[PartName, Base64Digest] | None, Field(max_length=MAX_SIGNED, examples=[{"1": EMPTY_SHA256}])
+    ] = None
+    sizes: Annotated[
+        dict[PartName, Annotated[int, Field(ge=1, description="bytes")]] | None,
+        Field(max_length=MAX_SIGNED, examples=[{"3": 1_048_576}]),
+    ] = None
 
 
 class CompletedPart(Request):
     """A part that the client has uploaded."""
 
-    part_number: Annotated[int, Field(ge=1, le=10_000)]
+    part_number: PartNumber
     etag: Annotated[str, Field(max_length=256)]
     checksum_sha256: Base64Digest | None = None
 
@@ -50,7 +86,7 @@ class CompletedPart(Request):
 class CompleteRequest(Request):
     """Nothing for a single PUT; the parts of a multipart upload."""
 
-    parts: Annotated[list[CompletedPart], Field(max_length=10_000)] | None = None
+    parts: Annotated[list[CompletedPart], Field(max_length=MAX_PARTS)] | None = None
 
 
 class CompleteByKeyRequest(Request):
@@ -105,10 +141,10 @@ class Upload(TypedDict):
 
 
 class Part(TypedDict):
-    """A presigned part of a multipart upload."""
+    """A presigned part of a multipart upload; `size` is None where the client divides as it likes."""
 
     part_number: int
-    size: int
+    size: int | None
     method: str
     url: str
     headers: Mapping[str, str]
@@ -116,12 +152,18 @@ class Part(TypedDict):
 
 
 class Multipart(TypedDict):
-    """How a large file is divided; `parts` are the first ones."""
+    """How a large file is divided; `parts` are the first ones, and `part_count` is None where nobody has counted."""
 
     part_size: int
-    part_count: int
+    part_count: int | None
     parts: list[Part]
     parts_url: str
+
+
+class Parts(TypedDict):
+    """Presigned parts, in the order asked."""
+
+    parts: list[Part]
 
 
 class Ticket(TypedDict):
@@ -213,7 +255,7 @@ class PolicySummary(TypedDict):
     extensions: list[str]
     max_size: int
     checksum: Literal["optional", "required"]
-    multipart_from: int | None
+    multipart_from: int
 
 
 class Policies(TypedDict):

@@ -1,19 +1,27 @@
 """/v1/uploads and /v1/passes: tickets, and what they are spent on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 
+from gateway.assembly import ClaimedPart
 from gateway.content.media_types import parse_media_type
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import acting_as, allow
+from gateway.grants.policies import Policy, acting_as, allow, check_sha256
 from gateway.grants.principals import Action, Kind, Limits
+from gateway.grants.tickets import Ticket
 from gateway.http import bodies, schemas
+from gateway.http.calls import AuthenticatedCall
 from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, problem_responses
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
+from gateway.s3.part_uploads import PartUploads
+from gateway.s3.parts import Plan
 
 router = APIRouter(prefix="/v1", route_class=GatewayRoute, tags=["uploads"], responses=other_responses())
+
+FIRST_PARTS = 10  # that come with a ticket: what a client has under way before it first asks for more
 
 _POLICY = (Code.POLICY_UNKNOWN, Code.TYPE_NOT_ALLOWED)
 _FILE = (
@@ -47,6 +55,8 @@ _MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
     """Ask for a ticket: the policy decides, and the bucket refuses whatever differs from the answer."""
     bucket, policy = call.bucket(), call.tenant.policy_for(call.principal, wanted.policy)
+    if policy.divides(wanted.size):
+        return await _create_multipart(call, policy, wanted)
     grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now)
     ticket, grant_token = call.gateway.tokens.seal_grant(grant)
     put = bucket.put_object(
@@ -55,24 +65,74 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
     return bodies.ticket(call.base_url, grant, ticket, put, call.now)
 
 
+async def _create_multipart(call: AuthenticatedCall, policy: Policy, wanted: schemas.UploadRequest) -> schemas.Ticket:
+    grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now, multipart=True)
+    plan = Plan.of(max(grant.size, 1))  # a policy, or a pass, may allow no byte, and a stream that ends at once
+    await call.credentials()  # nothing is begun that could not go on
+    ticket = await call.gateway.uploads.create_multipart(
+        grant, part_size=plan.part_size, checksums=policy.checksum == "required" or wanted.part_checksums
+    )
+    first = [] if ticket.divided().checksums or not grant.exact else range(1, min(plan.part_count, FIRST_PARTS) + 1)
+    requests = await call.part_uploads(ticket)
+    parts = [_part(requests, ticket, number) for number in first]
+    return bodies.divided_ticket(call, ticket, call.gateway.tokens.seal_ticket(ticket), parts)
+
+
+def _part(
+    requests: PartUploads, ticket: Ticket, number: int, size: int | None = None, checksum_sha256: str | None = None
+) -> schemas.Part:
+    size = ticket.part_size(number, size)
+    return bodies.part(number, size, requests.part(number, size, checksum_sha256))
+
+
 # Stands before the routes that take a ticket: no ticket is the word "complete".
 @router.post("/uploads/complete", responses=_LATER | problem_responses(Code.FORBIDDEN, *_TICKET, *WITH_BODY, *_PROOF))
 async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequest) -> schemas.Status:
     """Complete an upload whose client was given its key and never a ticket: an API key any, others their own."""
     principal = call.allowed(Action.UPLOAD)
     key = ObjectKey.parse_upload_key(wanted.upload_key).of(principal.tenant)
-    grant = await call.gateway.uploads.granted(key)
+    ticket = await call.gateway.uploads.granted(key)
     # The answer holds a link, and whoever followed a link to an object knows its key.
-    if principal.kind is not Kind.API_KEY and not principal.speaks_for(key.tenant, grant.principal):
+    if principal.kind is not Kind.API_KEY and not principal.speaks_for(key.tenant, ticket.grant.principal):
         raise Refusal(Code.NOT_FOUND)
-    return bodies.completed(call, await call.gateway.uploads.complete(grant))
+    return bodies.completed(call, await call.gateway.uploads.complete(ticket))
 
 
 @router.get("/uploads/{ticket}", responses=problem_responses(*_TICKET), openapi_extra=_MAY_AUTHENTICATE)
 async def upload_status(call: Anyone, ticket: str) -> schemas.Status:
     """Ask where an upload stands."""
-    grant = await call.grant(ticket)
-    return bodies.status(call, await call.gateway.uploads.status(grant.key))
+    return bodies.status(call, await call.gateway.uploads.status(await call.ticket(ticket)))
+
+
+@router.post(
+    "/uploads/{ticket}/parts",
+    responses=problem_responses(*_TICKET, *WITH_BODY, Code.CHECKSUM_REQUIRED, Code.INSECURE_STORAGE),
+    openapi_extra=_MAY_AUTHENTICATE,
+)
+async def sign_parts(call: Anyone, ticket: str, wanted: schemas.PartsRequest) -> schemas.Parts:
+    """Presign parts of a multipart upload: ask when they are about to be sent, since their URLs live for minutes."""
+    opened = await call.ticket(ticket)
+    checksums, sizes = _checksums(opened, wanted), wanted.sizes or {}
+    if not {str(number) for number in wanted.part_numbers} >= checksums.keys() | sizes.keys():
+        raise Refusal(Code.INVALID_REQUEST, "checksums_sha256 and sizes speak of parts that part_numbers asks for.")
+    requests = await call.part_uploads(opened)
+    return {
+        "parts": [
+            _part(requests, opened, number, sizes.get(str(number)), checksums.get(str(number)))
+            for number in wanted.part_numbers
+        ]
+    }
+
+
+def _checksums(ticket: Ticket, wanted: schemas.PartsRequest) -> Mapping[str, str]:
+    """Return the checksums of the parts wanted: S3 takes all or none, as it was told when the upload was created."""
+    checksums = wanted.checksums_sha256 or {}
+    if not ticket.divided().checksums:
+        if checksums:
+            raise Refusal(Code.INVALID_REQUEST, "This upload was asked for without part_checksums.")
+    elif len(checksums) < len(wanted.part_numbers):
+        raise Refusal(Code.CHECKSUM_REQUIRED, "Send the SHA-256 of every part in checksums_sha256 (base64).")
+    return {name: check_sha256(checksum) for name, checksum in checksums.items()}
 
 
 @router.post(
@@ -82,10 +142,11 @@ async def upload_status(call: Anyone, ticket: str) -> schemas.Status:
 )
 async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteRequest) -> schemas.Status:
     """Prove what arrived and store it. A repeat is answered alike."""
-    grant = await call.grant(ticket)
+    opened, claimed = await call.ticket(ticket), None
     if wanted.parts is not None:
-        raise Refusal(Code.INVALID_REQUEST, "This upload is a single PUT and has no parts.")
-    return bodies.completed(call, await call.gateway.uploads.complete(grant))
+        opened.divided()
+        claimed = [ClaimedPart(part.part_number, part.etag) for part in wanted.parts]
+    return bodies.completed(call, await call.gateway.uploads.complete(opened, claimed))
 
 
 @router.delete(
@@ -96,7 +157,7 @@ async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteReq
 )
 async def abort_upload(call: Anyone, ticket: str) -> None:
     """Revoke an upload that is not stored yet, also the second time."""
-    await call.gateway.uploads.abort(await call.grant(ticket))
+    await call.gateway.uploads.abort(await call.ticket(ticket))
 
 
 @router.post("/passes", status_code=201, responses=problem_responses(*AUTHENTICATED, *WITH_BODY, *_POLICY))
