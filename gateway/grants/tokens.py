@@ -1,7 +1,6 @@
 """All tokens the gateway deals in: its own by its secret keys, and every tenant's by that tenant's app secrets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gateway.content.filenames import Filename
@@ -106,7 +105,7 @@ def _grant_fields(grant: Grant) -> dict[str, object]:
 def _grant(fields: dict[str, Any]) -> Grant:
     key = ObjectKey.parse_key(fields["key"])
     if "upload" in fields:
-        key = replace(key, upload_name=fields["upload"])
+        key = ObjectKey(key.tenant, key.policy, key.name, key.extension, fields["upload"])
     exact = "size" in fields
     return Grant(
         fields["sub"],

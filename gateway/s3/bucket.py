@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.errors import Code, Refusal
 from gateway.grants.policies import MAX_SINGLE_PUT, Grant
+from gateway.grants.tickets import Ticket
 from gateway.s3.downloads import Downloads
 from gateway.s3.endpoints import Endpoint
 from gateway.s3.forms import presigned_form
@@ -72,14 +73,12 @@ class Bucket:
         lines = lines.replace(f"{before}:", f"{host}{before}:", 1)
         return f"content-length:{size}\n{lines}", "content-length;" + names.replace(before, f"host;{before}", 1)
 
-    def parts(
-        self, upload_key: str, upload_id: str, credentials: Credentials, *, now: int, expires_in: int
-    ) -> PartUploads:
-        """Return what presigns the parts of a multipart upload."""
+    def parts(self, ticket: Ticket, credentials: Credentials, *, now: int, expires_in: int) -> PartUploads:
+        """Return what presigns the parts of a multipart upload; raises `invalid-request` for a ticket without one."""
         return PartUploads(
             self.endpoint,
-            upload_key,
-            upload_id,
+            ticket.grant.key.upload_key,
+            ticket.divided().upload_id,
             self._signer_at(credentials, now),
             now=now,
             expires_in=lifetime(credentials, now, expires_in),

@@ -1,11 +1,8 @@
-"""docs/architecture.md draws the layers; the syntax trees of all modules are held to them."""
+"""docs/architecture.md names the owner of each third party; the syntax trees of all modules are held to that."""
 
 import ast
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
-
-import pytest
 
 from tests.docs.pages import ROOT, page, rows
 
@@ -15,19 +12,7 @@ MODULES = {
     for path in sorted((ROOT / "gateway").rglob("*.py"))
     if path.parent != ROOT / "gateway" or not path.name.startswith("__")
 }
-LAYERS = [(row[0], row[1].split(", ")) for row in rows(PAGE, "## Layers")]
 PACKAGES = sorted({name.rpartition(".")[0] for name in MODULES} - {""})
-
-
-def layer_of(module: str) -> int:
-    """Return the row of a module; fails unless there is exactly one."""
-    found = [
-        number
-        for number, (_, patterns) in enumerate(LAYERS)
-        if any(fnmatchcase(module, pattern) or f"{module}.*" == pattern for pattern in patterns)
-    ]
-    assert len(found) == 1, f"gateway.{module} stands in {len(found)} rows of the table of layers"
-    return found[0]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -38,22 +23,6 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{each.name}" for each in node.names)
-
-
-def module_of(name: str) -> str | None:
-    """Return the module of ours that an imported name is, or is in."""
-    name = name.removeprefix("gateway.")
-    while name and name not in MODULES:
-        name = name.rpartition(".")[0]
-    return name or None
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in PACKAGES or name == "cli"])
-def test_a_module_imports_only_from_its_own_layer_or_those_above(module: str) -> None:
-    own = layer_of(module)
-    for name in imports(MODULES[module]):
-        used = module_of(name) if name.startswith("gateway.") else None
-        assert used is None or used in PACKAGES or layer_of(used) <= own, f"gateway.{module} imports {name}"
 
 
 def test_every_package_of_ours_but_the_commands_is_a_folder_and_nothing_else() -> None:
