@@ -104,14 +104,8 @@ class Call:
 
     async def part_uploads(self, ticket: Ticket) -> PartUploads:
         """Return what presigns the ticket's parts, none of them for longer than the ticket lives."""
-        grant, multipart = ticket.grant, ticket.divided()
-        return self.bucket().parts(
-            grant.key.upload_key,
-            multipart.upload_id,
-            await self.credentials(),
-            now=self.now,
-            expires_in=min(self.gateway.put_expires_in, grant.expires_at - self.now),
-        )
+        expires_in = min(self.gateway.put_expires_in, ticket.grant.expires_at - self.now)
+        return self.bucket().parts(ticket, await self.credentials(), now=self.now, expires_in=expires_in)
 
 
 class AuthenticatedCall(Call):
