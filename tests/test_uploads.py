@@ -13,6 +13,7 @@ from gateway.content.filenames import Filename
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
+from gateway.grants.tickets import Ticket
 from gateway.grants.tokens import Tokens
 from gateway.markers import MARKER_TYPE, Marker, State, marker_of
 from gateway.objects import StoredObject
@@ -26,6 +27,7 @@ KEY = ObjectKey("default", "photos", "0123456789abcdef0123456789abcdef", "txt")
 BODY = b"bytes of a text"
 SHA256 = base64.b64encode(hashlib.sha256(BODY).digest()).decode()
 GRANT = Grant("alice", KEY, "text/plain", len(BODY), SHA256, Filename("a.txt"), {"a": "b"}, NOW, NOW + 3600)
+TICKET = Ticket(GRANT)
 STORED = Outcome(
     State.STORED,
     StoredObject(
@@ -109,7 +111,7 @@ def marker_in(storage: MemoryStorage) -> Marker | None:
 async def test_what_is_proved_is_stored_and_its_bytes_are_freed() -> None:
     storage = Recorder()
     arrive(storage)
-    assert await uploads_of(storage).complete(GRANT) == STORED
+    assert await uploads_of(storage).complete(TICKET) == STORED
     assert storage.writes == ["copy", "marker"]
     assert storage.objects[KEY.key].body == BODY
     marker = storage.objects[KEY.upload_key]
@@ -122,7 +124,7 @@ async def test_what_is_proved_is_stored_and_its_bytes_are_freed() -> None:
 
 async def test_nothing_is_completed_before_it_arrived() -> None:
     storage = Recorder()
-    assert await refusal(uploads_of(storage).complete(GRANT)) == refused(Code.NOT_UPLOADED)
+    assert await refusal(uploads_of(storage).complete(TICKET)) == refused(Code.NOT_UPLOADED)
     assert storage.writes == []
 
 
@@ -131,7 +133,7 @@ async def test_an_upload_that_arrived_in_time_is_completed_however_late(late: in
     storage = Recorder(NOW + 3600)
     arrive(storage)
     storage.now += late
-    outcome = await uploads_of(storage).complete(GRANT)
+    outcome = await uploads_of(storage).complete(TICKET)
     assert outcome.stored is not None
     assert outcome.stored.stored_at == NOW + 3600 + late
 
@@ -140,7 +142,7 @@ async def test_an_upload_that_arrived_after_its_grant_is_none() -> None:
     storage = Recorder(NOW + 3601)
     arrive(storage)
     for _ in range(2):
-        assert await refusal(uploads_of(storage).complete(GRANT)) == refused(Code.NOT_UPLOADED)
+        assert await refusal(uploads_of(storage).complete(TICKET)) == refused(Code.NOT_UPLOADED)
     assert storage.writes == []
 
 
@@ -164,9 +166,9 @@ async def test_what_is_rejected_stays_rejected_and_is_answered_alike(
     arrive(storage, grant, body, content_type=changes.get("content_type") or "text/plain")
     uploads = uploads_of(storage)
     for _ in range(3):
-        assert await refusal(uploads.complete(grant)) == refused(code)
+        assert await refusal(uploads.complete(Ticket(grant))) == refused(code)
     assert await refusal(uploads.complete(await uploads.granted(KEY))) == refused(code)
-    assert await uploads.status(KEY) == Outcome(State.REJECTED, code=code)
+    assert await uploads.status(TICKET) == Outcome(State.REJECTED, code=code)
     assert storage.writes == ["marker"]
     assert KEY.key not in storage.objects
     with pytest.raises(Changed):
@@ -177,7 +179,7 @@ async def test_without_a_checksum_in_the_grant_none_is_asked_of_the_bytes() -> N
     storage = Recorder()
     grant = replace(GRANT, checksum_sha256=None)
     arrive(storage, grant)
-    outcome = await uploads_of(storage).complete(grant)
+    outcome = await uploads_of(storage).complete(Ticket(grant))
     assert outcome.stored is not None
     assert (outcome.stored.checksum_sha256, outcome.stored.checksum_type) == (None, None)
 
@@ -194,7 +196,7 @@ async def test_proof_reads_the_front_and_no_more() -> None:
     body = b"a line\n" * 10_000
     grant = replace(GRANT, size=len(body), checksum_sha256=None)
     arrive(storage, grant, body)
-    await uploads_of(storage).complete(grant)
+    await uploads_of(storage).complete(Ticket(grant))
     assert sizes == [4096]
 
 
@@ -223,13 +225,13 @@ async def test_a_slow_promotion_is_answered_in_time_and_goes_on_for_the_next_who
     arrive(storage)
     uploads = uploads_of(storage, answer_within=0.02)
     for _ in range(2):
-        assert await uploads.complete(GRANT) == Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
-    assert await uploads.status(KEY) == Outcome(State.PROMOTING)
+        assert await uploads.complete(TICKET) == Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
+    assert await uploads.status(TICKET) == Outcome(State.PROMOTING)
     storage.go_on.set()
     patient = uploads_of(storage)
-    assert await patient.complete(GRANT) == STORED
-    assert await uploads.complete(GRANT) == STORED
-    assert await uploads.status(KEY) == STORED
+    assert await patient.complete(TICKET) == STORED
+    assert await uploads.complete(TICKET) == STORED
+    assert await uploads.status(TICKET) == STORED
     assert storage.writes.count("copy") <= 2
     assert storage.objects[KEY.key].body == BODY
 
@@ -238,11 +240,11 @@ async def test_a_slow_promotion_goes_on_when_nobody_asks_again() -> None:
     storage = Slow()
     arrive(storage)
     uploads = uploads_of(storage, answer_within=0.02)
-    await uploads.complete(GRANT)
+    await uploads.complete(TICKET)
     storage.go_on.set()
     for _ in range(100):
         await asyncio.sleep(0)
-    assert await uploads.status(KEY) == STORED
+    assert await uploads.status(TICKET) == STORED
     assert storage.writes == ["copy", "marker"]
 
 
@@ -250,13 +252,13 @@ async def test_a_client_that_leaves_does_not_stop_the_promotion() -> None:
     storage = Slow()
     arrive(storage)
     uploads = uploads_of(storage)
-    request = asyncio.create_task(uploads.complete(GRANT))
+    request = asyncio.create_task(uploads.complete(TICKET))
     await storage.begun.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
     storage.go_on.set()
-    assert await uploads.complete(GRANT) == STORED
+    assert await uploads.complete(TICKET) == STORED
     assert storage.writes == ["copy", "marker"]
 
 
@@ -264,12 +266,12 @@ async def test_a_refusal_that_nobody_waits_for_any_more_is_found_again() -> None
     storage = Slow()
     arrive(storage)
     uploads = uploads_of(storage, answer_within=0.02)
-    await uploads.complete(GRANT)
-    await uploads_of(storage).abort(GRANT)
+    await uploads.complete(TICKET)
+    await uploads_of(storage).abort(TICKET)
     storage.go_on.set()
     aborted = (Code.NOT_UPLOADED, "The upload was aborted: ask for a new ticket.")
-    assert await refusal(uploads_of(storage).complete(GRANT)) == aborted
-    assert await refusal(uploads.complete(GRANT)) == aborted
+    assert await refusal(uploads_of(storage).complete(TICKET)) == aborted
+    assert await refusal(uploads.complete(TICKET)) == aborted
     assert KEY.key not in storage.objects
 
 
@@ -278,7 +280,7 @@ async def test_fifty_completions_in_one_process_are_one() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    outcomes = await asyncio.gather(*(uploads.complete(GRANT) for _ in range(50)))
+    outcomes = await asyncio.gather(*(uploads.complete(TICKET) for _ in range(50)))
     assert outcomes == [STORED] * 50
     assert storage.writes == ["copy", "marker"]
 
@@ -288,7 +290,7 @@ async def test_completions_in_two_processes_answer_alike_and_one_marker_is_writt
     storage = Recorder()
     arrive(storage)
     processes = [uploads_of(storage), uploads_of(storage)]
-    outcomes = await asyncio.gather(*(processes[number % 2].complete(GRANT) for number in range(50)))
+    outcomes = await asyncio.gather(*(processes[number % 2].complete(TICKET) for number in range(50)))
     assert outcomes == [STORED] * 50
     assert storage.writes.count("marker") == 1
     assert storage.objects[KEY.key].body == BODY
@@ -300,8 +302,8 @@ async def test_the_upload_of_one_never_waits_for_that_of_another() -> None:
     arrive(storage)
     arrive(storage, other, b"\0")
     uploads = uploads_of(storage)
-    first = asyncio.create_task(uploads.complete(GRANT))
-    assert await refusal(uploads.complete(other)) == refused(Code.CONTENT_MISMATCH)
+    first = asyncio.create_task(uploads.complete(TICKET))
+    assert await refusal(uploads.complete(Ticket(other))) == refused(Code.CONTENT_MISMATCH)
     storage.go_on.set()
     assert await first == STORED
 
@@ -315,34 +317,34 @@ async def test_abort_says_the_same_twice_and_nothing_arrives_after_it() -> None:
         if arrived:
             arrive(storage)
         uploads = uploads_of(storage)
-        await uploads.abort(GRANT)
-        await uploads.abort(GRANT)
+        await uploads.abort(TICKET)
+        await uploads.abort(TICKET)
         assert marker_in(storage) == Marker(State.ABORTED)
         assert storage.objects[KEY.upload_key].head.metadata["grant"] == TOKENS.seal_grant(GRANT)[1]
-        assert await uploads.status(KEY) == Outcome(State.ABORTED)
+        assert await uploads.status(TICKET) == Outcome(State.ABORTED)
         with pytest.raises(Changed):
             arrive(storage)
         aborted = (Code.NOT_UPLOADED, "The upload was aborted: ask for a new ticket.")
-        assert await refusal(uploads.complete(GRANT)) == aborted
+        assert await refusal(uploads.complete(TICKET)) == aborted
 
 
 async def test_what_is_stored_cannot_be_aborted() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    await uploads.complete(GRANT)
+    await uploads.complete(TICKET)
     for _ in range(2):
-        assert await refusal(uploads.abort(GRANT)) == refused(Code.ALREADY_STORED)
-    assert await uploads.complete(GRANT) == STORED
+        assert await refusal(uploads.abort(TICKET)) == refused(Code.ALREADY_STORED)
+    assert await uploads.complete(TICKET) == STORED
 
 
 async def test_what_is_stored_cannot_be_aborted_after_a_lifecycle_rule_that_came_too_early() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    await uploads.complete(GRANT)
+    await uploads.complete(TICKET)
     del storage.objects[KEY.upload_key]
-    assert await refusal(uploads.abort(GRANT)) == refused(Code.ALREADY_STORED)
+    assert await refusal(uploads.abort(TICKET)) == refused(Code.ALREADY_STORED)
     assert list(storage.objects) == [KEY.key]
 
 
@@ -350,11 +352,11 @@ async def test_what_was_rejected_or_deleted_is_aborted_already() -> None:
     storage = Recorder()
     arrive(storage, body=b"\0" * len(BODY))
     uploads = uploads_of(storage)
-    await refusal(uploads.complete(GRANT))
-    await uploads.abort(GRANT)
+    await refusal(uploads.complete(TICKET))
+    await uploads.abort(TICKET)
     assert marker_in(storage) == Marker(State.REJECTED, Code.CONTENT_MISMATCH)
     await uploads.delete(KEY)
-    await uploads.abort(GRANT)
+    await uploads.abort(TICKET)
     assert marker_in(storage) == Marker(State.DELETED)
 
 
@@ -363,15 +365,15 @@ async def test_a_deletion_marks_first_and_is_for_good() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    await uploads.complete(GRANT)
+    await uploads.complete(TICKET)
     storage.writes.clear()
     await uploads.delete(KEY)
     await uploads.delete(KEY)
     assert storage.writes == ["marker", "delete", "delete"]
     assert KEY.key not in storage.objects
-    assert await uploads.status(KEY) == Outcome(State.DELETED)
+    assert await uploads.status(TICKET) == Outcome(State.DELETED)
     deleted = (Code.NOT_UPLOADED, "The upload was deleted: ask for a new ticket.")
-    assert await refusal(uploads.complete(GRANT)) == deleted
+    assert await refusal(uploads.complete(TICKET)) == deleted
     with pytest.raises(Changed):
         arrive(storage)
 
@@ -380,10 +382,10 @@ async def test_a_deletion_marks_first_and_is_for_good() -> None:
 async def test_a_deletion_that_died_after_its_marker_is_a_deletion() -> None:
     storage = Recorder()
     arrive(storage)
-    await uploads_of(storage).complete(GRANT)
+    await uploads_of(storage).complete(TICKET)
     await storage.put(KEY.upload_key, b"{}", content_type=MARKER_TYPE, metadata=Marker(State.DELETED).metadata(None))
     deleted = (Code.NOT_UPLOADED, "The upload was deleted: ask for a new ticket.")
-    assert await refusal(uploads_of(storage).complete(GRANT)) == deleted
+    assert await refusal(uploads_of(storage).complete(TICKET)) == deleted
     assert KEY.key not in storage.objects
 
 
@@ -391,10 +393,10 @@ async def test_an_object_that_somebody_removed_by_hand_is_deleted() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    await uploads.complete(GRANT)
+    await uploads.complete(TICKET)
     await storage.delete(KEY.key)
-    assert await uploads.status(KEY) == Outcome(State.DELETED)
-    assert await uploads.complete(GRANT) == Outcome(State.DELETED)
+    assert await uploads.status(TICKET) == Outcome(State.DELETED)
+    assert await uploads.complete(TICKET) == Outcome(State.DELETED)
 
 
 # By key
@@ -404,11 +406,11 @@ async def test_the_grant_lies_with_the_bytes() -> None:
     storage = Recorder()
     arrive(storage)
     uploads = uploads_of(storage)
-    assert await uploads.granted(KEY) == GRANT
-    await uploads.complete(GRANT)
-    assert await uploads.granted(KEY) == GRANT
+    assert await uploads.granted(KEY) == TICKET
+    await uploads.complete(TICKET)
+    assert await uploads.granted(KEY) == TICKET
     await uploads.delete(KEY)
-    assert await uploads.granted(KEY) == GRANT
+    assert await uploads.granted(KEY) == TICKET
 
 
 @pytest.mark.threat(1, 6)
@@ -461,7 +463,7 @@ async def test_bytes_swapped_at_any_moment_are_never_promoted_unproved() -> None
         storage = Swapping()
         storage.swap_at = moment
         arrive(storage, grant)
-        assert await refusal(uploads_of(storage).complete(grant)) == refused(Code.ACTIVE_CONTENT)
+        assert await refusal(uploads_of(storage).complete(Ticket(grant))) == refused(Code.ACTIVE_CONTENT)
         assert storage.writes == ["marker"]
         assert KEY.key not in storage.objects
 
@@ -477,7 +479,7 @@ async def test_bytes_that_never_hold_still_are_given_up() -> None:
 
     storage = Restless()
     arrive(storage)
-    assert await refusal(uploads_of(storage).complete(GRANT)) == refused(Code.CONTENT_CHANGED)
+    assert await refusal(uploads_of(storage).complete(TICKET)) == refused(Code.CONTENT_CHANGED)
     assert storage.writes == []
 
 
@@ -532,8 +534,8 @@ async def test_another_process_takes_up_where_one_died(step: str, *, after: bool
     arrive(storage)
     dead = uploads_of(storage)
     with pytest.raises(Crash):
-        await dead._complete(GRANT)
-    assert await uploads_of(storage).complete(GRANT) == STORED
+        await dead._complete(TICKET, None)
+    assert await uploads_of(storage).complete(TICKET) == STORED
     assert storage.writes == ["copy", "marker"]
 
 
@@ -578,8 +580,8 @@ async def test_after_a_lost_reply_a_repeat_finds_what_was_done(call: str) -> Non
     storage = losing(call)
     arrive(storage)
     uploads = uploads_of(storage)
-    assert await refusal(uploads.complete(GRANT)) == refused(Code.STORAGE_UNAVAILABLE)
-    assert await uploads.complete(GRANT) == STORED
+    assert await refusal(uploads.complete(TICKET)) == refused(Code.STORAGE_UNAVAILABLE)
+    assert await uploads.complete(TICKET) == STORED
     assert storage.writes == ["copy", "marker"]
 
 
@@ -591,11 +593,11 @@ async def test_after_a_lost_reply_abort_and_delete_can_be_repeated(verb: str, ca
     uploads = uploads_of(storage)
 
     async def work() -> None:
-        await (uploads.abort(GRANT) if verb == "abort" else uploads.delete(KEY))
+        await (uploads.abort(TICKET) if verb == "abort" else uploads.delete(KEY))
 
     assert await refusal(work()) == refused(Code.STORAGE_UNAVAILABLE)
     await work()
-    assert await uploads.status(KEY) == Outcome(State.ABORTED if verb == "abort" else State.DELETED)
+    assert await uploads.status(TICKET) == Outcome(State.ABORTED if verb == "abort" else State.DELETED)
     assert KEY.key not in storage.objects
     with pytest.raises(Changed):
         arrive(storage)
@@ -620,7 +622,7 @@ async def test_a_marker_that_met_its_own_first_try_is_found_and_believed() -> No
 
     storage = Repeating()
     arrive(storage)
-    assert await uploads_of(storage).complete(GRANT) == STORED
+    assert await uploads_of(storage).complete(TICKET) == STORED
     storage = Repeating()
-    await uploads_of(storage).abort(GRANT)
+    await uploads_of(storage).abort(TICKET)
     assert marker_in(storage) == Marker(State.ABORTED)
