@@ -25,7 +25,7 @@ class Code(Enum):
     PAYLOAD_TOO_LARGE = (
         "payload-too-large",
         413,
-        "Send a request body of at most 64 KiB, or 1 MiB of links; files go to the bucket, not here.",
+        "Send a request body of at most 64 KiB, 1 MiB of links or 2 MiB of parts; files go to the bucket, not here.",
     )
     URI_TOO_LONG = "uri-too-long", 414, "Send a shorter request target."
     UNSUPPORTED_MEDIA_TYPE = (

@@ -25,8 +25,14 @@ ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
 BODY = "gateway.body"  # the scope's entry: the bytes of the request's body, where it has one
 
 MAX_BODY = 65_536  # bytes
-MAX_BODIES = {"/v1/links": 1_048_576}  # bytes, by path: 1,000 links with their keys and filenames
-BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s; batches of links come from servers
+# Bytes, by the last segment of a path: what may be longer, in our own interface and in the protocols of others.
+MAX_BODIES = {
+    "links": 1_048_576,  # 1,000 links with their keys and filenames
+    "parts": 131_072,  # 1,000 part numbers with checksum and size
+    "complete": 2_097_152,  # 10,000 parts with ETag and checksum
+    "batch": 1_048_576,  # the objects of one push of Git LFS
+}
+BODY_SECONDS = 10.0  # a client with 64 KiB to send and 52 kbit/s; what is longer is long because a whole lot is sent
 _LINGER_SECONDS = 2.0  # how long a refused client may go on sending before its connection is closed
 _REQUEST_ID_BYTES = 6
 _CLIENT_CLOSED = 499  # nginx's number for a client that left before it was answered; it is only logged
@@ -34,7 +40,13 @@ _CLIENT_CLOSED = 499  # nginx's number for a client that left before it was answ
 # Probes and load balancers call these by address; neither route writes an absolute URL.
 _ANY_HOST = frozenset(["/healthz", "/readyz"])
 
-_TOKEN_IN_PATH = re.compile(r"(/d/|/v1/uploads/(?!complete/?\Z))[^/]+(?:(/parts|/complete|/)\Z|/.*)?", re.DOTALL)
+_PASS_IN_PATH = re.compile(r"/u/[^/]+")
+_TOKEN_IN_PATH = re.compile(
+    r"((?:/u/…)?(?:/d/|/v1/uploads/(?!complete/?\Z)|/s3/multipart/|/lfs/(?:[^/]+/)?objects/verify/))"
+    r"[^/]+(?:(/parts|/complete|/batch|/[0-9]{1,5}|/)\Z|/.*)?",
+    re.DOTALL,
+)
+_TOKENS_BELOW = ("/d/", "/v1/uploads/", "/u/", "/s3/", "/lfs/")
 _LONGEST_SEGMENT = 64  # characters; what is longer than any key's segment is a token in the wrong place
 _LONG_SEGMENT = re.compile(rf"[^/]{{{_LONGEST_SEGMENT + 1},}}")
 
@@ -89,7 +101,7 @@ class Guard:
                 await outbound.answer(scope, receive, self._preflight(head))
                 return
             if head.has_body:
-                body = await _read_body(receive, head.content_length, MAX_BODIES.get(path, MAX_BODY), self._deadline)
+                body = await _read_body(receive, head.content_length, body_limit(path), self._deadline)
                 if body is None:
                     outbound.client_left = True
                     return
@@ -176,9 +188,15 @@ class _Outbound:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def body_limit(path: str) -> int:
+    """Return how many bytes the body of a request to this path may have."""
+    return MAX_BODIES.get(path[path.rfind("/") + 1 :], MAX_BODY)
+
+
 def redact(path: str) -> str:
     """Return the path without the tokens it may hold."""
-    if path.startswith(("/d/", "/v1/uploads/")):
+    if path.startswith(_TOKENS_BELOW):
+        path = _PASS_IN_PATH.sub("/u/…", path, count=1) if path.startswith("/u/") else path
         path = _TOKEN_IN_PATH.sub(lambda match: f"{match[1]}…{match[2] or ''}", path)
     return _LONG_SEGMENT.sub("…", path) if len(path) > _LONGEST_SEGMENT else path
 

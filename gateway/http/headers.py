@@ -19,6 +19,7 @@ CROSS_ORIGIN: Header = (b"cross-origin-resource-policy", b"cross-origin")
 NO_INDEX: Header = (b"x-robots-tag", b"noindex")
 HSTS: Header = (b"strict-transport-security", b"max-age=31536000")  # one year, in seconds
 
+_INTERFACES = ("/v1/", "/u/", "/s3/", "/rails/", "/lfs/")  # our own, and those of other people's protocols
 _API = (*EVERYWHERE, SAME_ORIGIN, NO_INDEX)
 _LINKS = (*EVERYWHERE, CROSS_ORIGIN, NO_INDEX)
 _STATIC = (*EVERYWHERE, CROSS_ORIGIN)
@@ -27,8 +28,9 @@ _OTHER = (*EVERYWHERE, SAME_ORIGIN)
 _VARY_ORIGIN: Header = (b"vary", b"Origin")
 _EXPOSED: Header = (b"access-control-expose-headers", b"Retry-After, X-Request-Id")
 _PREFLIGHT: tuple[Header, ...] = (
-    (b"access-control-allow-methods", b"GET, POST, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE"),
+    # The last two are sent by the JavaScript of Active Storage.
+    (b"access-control-allow-headers", b"authorization, content-type, x-requested-with, x-csrf-token"),
     (b"access-control-max-age", b"600"),  # seconds
 )
 
@@ -38,7 +40,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # what section 5.5 forbids 
 
 def defaults(path: str) -> Sequence[Header]:
     """Return the headers that a response at `path` carries unless it has its own."""
-    if path.startswith("/v1/"):
+    if path.startswith(_INTERFACES):
         return _API
     if path.startswith("/d/"):
         return _LINKS

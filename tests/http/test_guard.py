@@ -457,8 +457,9 @@ def test_a_preflight_is_answered_here(address: Address) -> None:
     reply = get(address, "/v1/anything", f"Origin: {APP}", "Access-Control-Request-Method: POST", method="OPTIONS")
     assert (reply.status, reply.body) == (204, b"")
     assert reply.one("access-control-allow-origin") == APP
-    assert reply.one("access-control-allow-methods") == "GET, POST, DELETE"
-    assert reply.one("access-control-allow-headers") == "authorization, content-type"
+    assert reply.one("access-control-allow-methods") == "GET, HEAD, POST, DELETE"
+    allowed = "authorization, content-type, x-requested-with, x-csrf-token"
+    assert reply.one("access-control-allow-headers") == allowed
     assert reply.one("access-control-max-age") == "600"
     assert reply.one("access-control-allow-credentials") is None
     assert reply.all("vary") == ["Origin"]
@@ -642,6 +643,23 @@ def test_a_request_is_one_line_without_query_or_token(address: Address, lines: L
         ("/d/TOKEN/a.png", "/d/…"),
         ("/d/", "/d/"),
         ("/D/" + "T" * 65, "/D/…"),
+        ("/d/PASS/u/x", "/d/…"),
+        ("/u/PASS", "/u/…"),
+        ("/u/PASS/", "/u/…/"),
+        ("/u/PASS/s3/params", "/u/…/s3/params"),
+        ("/u/PASS/s3/multipart", "/u/…/s3/multipart"),
+        ("/u/PASS/s3/multipart/TICKET", "/u/…/s3/multipart/…"),
+        ("/u/PASS/s3/multipart/TICKET/7", "/u/…/s3/multipart/…/7"),
+        ("/u/PASS/s3/multipart/TICKET/complete", "/u/…/s3/multipart/…/complete"),
+        ("/u/PASS/rails/active_storage/direct_uploads", "/u/…/rails/active_storage/direct_uploads"),
+        ("/u/PASS\n/s3/multipart/TICKET\n/7", "/u/…/s3/multipart/…/7"),
+        ("/s3/multipart/TICKET", "/s3/multipart/…"),
+        ("/s3/multipart/TICKET/10000", "/s3/multipart/…/10000"),
+        ("/s3/multipart/TICKET/batch", "/s3/multipart/…/batch"),
+        ("/s3/multipart/TICKET/TICKET", "/s3/multipart/…"),
+        ("/lfs/objects/batch", "/lfs/objects/batch"),
+        ("/lfs/objects/verify/TICKET", "/lfs/objects/verify/…"),
+        ("/lfs/photos/objects/verify/TICKET", "/lfs/photos/objects/verify/…"),
         ("/v1/objects/default/photos/abc.png", "/v1/objects/default/photos/abc.png"),
     ],
 )

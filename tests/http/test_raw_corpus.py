@@ -21,13 +21,14 @@ from gateway.errors import CODES
 from gateway.http import schemas
 from gateway.http.guard import MAX_BODIES, MAX_BODY
 from tests.cli.commands import running
-from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, make_app, tenant
+from tests.gateways import ALL_TYPES, API_KEY, APP_SECRET, SECRET_KEY, make_app, tenant
 from tests.http.live import Address, Reply, get, send, serving
 from tests.servers.s3 import S3Server
 
 MIB = 1_048_576
 HOST = "127.0.0.1"
 SENTINEL = "never-to-be-repeated"
+POLICIES = {"default": {"content_types": ALL_TYPES, "min_size": 0, "max_size": "1 TiB"}}
 UPLOAD = {"filename": "a.png", "content_type": "image/png", "size": 1}
 NAME = "default/default/0123456789abcdef0123456789abcdef.png"
 
@@ -52,7 +53,7 @@ class Server:
 def server(ministack: S3Server) -> Iterator[Server]:
     settings: dict[str, Any] = {
         "secret_keys": [SECRET_KEY],
-        "tenants": {"default": tenant(API_KEY, APP_SECRET)},
+        "tenants": {"default": tenant(API_KEY, APP_SECRET, policies=POLICIES)},
         "bucket": ministack.bucket,
         "region": ministack.region,
         "storage_endpoint": ministack.endpoint,
@@ -76,6 +77,16 @@ def address(server: Server) -> Iterator[Address]:
 @pytest.fixture(scope="module")
 def ticket(server: Server) -> str:
     return str(json.loads(post(server.address, "/v1/uploads", UPLOAD).body)["ticket"])
+
+
+@pytest.fixture(scope="module")
+def divided(server: Server) -> str:
+    """A ticket for an upload in 9,309 parts, of which none has arrived."""
+    return divided_ticket(server.address)
+
+
+def divided_ticket(address: Address, **wish: object) -> str:
+    return str(json.loads(post(address, "/v1/uploads", {**UPLOAD, "size": 100 * 2**30, **wish}).body)["ticket"])
 
 
 def post(
@@ -107,8 +118,8 @@ def refused(reply: Reply) -> str:
 
 
 def routes_with_a_body(ticket: str) -> list[str]:
-    tickets = f"/v1/uploads/{ticket}/complete"
-    return ["/v1/uploads", "/v1/uploads/complete", tickets, "/v1/passes", "/v1/links"]
+    tickets = [f"/v1/uploads/{ticket}/{step}" for step in ("parts", "complete")]
+    return ["/v1/uploads", "/v1/uploads/complete", *tickets, "/v1/passes", "/v1/links"]
 
 
 # Bodies that are no JSON, or not ours
@@ -219,15 +230,43 @@ INTEGER = ("1", 1.5, 1.0, True, [1], {"a": 1}, -1, "NaN", "")
 LONG = "a" * 5000
 NUMBERED = (*INTEGER, 0, 59, 10**9, 10**30)
 
+DIGEST = schemas.EMPTY_SHA256
+NO_PART_NAMES = ("0", "00001", "01", "-1", "+1", "1 ", "1.0", "1e3", "0x1", "", "a", "\u0661", "10001", "99999", "2")
+LISTS_THAT_ARE_NO_PART_NUMBERS: tuple[object, ...] = (
+    *([], {}, [0], [-1], [10_001], [10**30], [1.0], [1.5], ["1"], ["1e3"], [True], [None], [[1]], [{}], ["NaN"]),
+    *([1, 1], [1, 2, 1], [1, 9_310], list(range(1, 1002)), [1] * 1000),
+)
+
 FIELDS: dict[type[schemas.Request], dict[str, Kind]] = {
     schemas.UploadRequest: {
         "filename": Kind((*TEXT, LONG)),
         "content_type": Kind((*TEXT, LONG)),
-        "size": Kind(INTEGER),
+        "size": Kind(INTEGER, nullable=True),
         "checksum_sha256": Kind((*TEXT, LONG, "", "=", "a" * 44, "é" * 44), nullable=True),
+        "part_checksums": Kind((0, 1, 1.0, "true", "", [], {})),
         "policy": Kind((*TEXT, LONG)),
         "metadata": Kind((1, "a", True, ["a"], {"a": 1}, {"a": None}, {"a": ["b"]}, {"a": {"b": "c"}}), nullable=True),
         "on_behalf_of": Kind((*TEXT, LONG, "", "a\0", "a\r\nb", "a" * 257), nullable=True),
+    },
+    schemas.PartsRequest: {
+        "part_numbers": Kind((*TEXT, *LISTS_THAT_ARE_NO_PART_NUMBERS)),
+        "checksums_sha256": Kind(
+            (
+                *(1, "a", True, [], [DIGEST], {"1": 1}, {"1": None}, {"1": True}, {"1": LONG}, {"1": [DIGEST]}),
+                *({name: DIGEST} for name in NO_PART_NAMES),
+                {str(number): DIGEST for number in range(1, 1002)},
+            ),
+            nullable=True,
+        ),
+        "sizes": Kind(
+            (
+                *(1, "a", True, [], [1], {"1": None}, {"1": 0}, {"1": 10**30}, {"1": 1}, {"1": 11 * MIB + 1}),
+                *({"1": wrong} for wrong in INTEGER),
+                *({name: 11 * MIB} for name in NO_PART_NAMES),
+                {str(number): 1 for number in range(1, 1002)},
+            ),
+            nullable=True,
+        ),
     },
     schemas.CompleteRequest: {"parts": Kind((1, "a", True, {}, ["a"], [None], [[]]), nullable=True)},
     schemas.CompletedPart: {
@@ -256,6 +295,7 @@ FIELDS: dict[type[schemas.Request], dict[str, Kind]] = {
 }
 ROUTES: dict[type[schemas.Request], tuple[str, dict[str, object]]] = {
     schemas.UploadRequest: ("/v1/uploads", UPLOAD),
+    schemas.PartsRequest: ("/v1/uploads/{ticket}/parts", {"part_numbers": [1]}),
     schemas.CompleteRequest: ("/v1/uploads/{ticket}/complete", {}),
     schemas.CompletedPart: ("/v1/uploads/{ticket}/complete", {"part_number": 1, "etag": '"a"'}),
     schemas.CompleteByKeyRequest: ("/v1/uploads/complete", {"upload_key": f"incoming/{NAME}"}),
@@ -291,36 +331,36 @@ def test_the_table_of_fields_is_complete() -> None:
     ],
 )
 def test_a_value_that_a_field_does_not_take_is_refused(
-    address: Address, ticket: str, model: type[schemas.Request], field: str
+    address: Address, divided: str, model: type[schemas.Request], field: str
 ) -> None:
     route, body = ROUTES[model]
     kind = FIELDS[model][field]
     for value in (*kind.wrong, *([] if kind.nullable else [None])):
-        reply = post(address, route.format(ticket=ticket), whole_body(model, {**body, field: value}))
+        reply = post(address, route.format(ticket=divided), whole_body(model, {**body, field: value}))
         assert refused(reply) == "invalid-request", value
-    if kind.nullable and model is not schemas.CompletedPart:  # no upload is taken in parts yet
-        assert post(address, route.format(ticket=ticket), whole_body(model, {**body, field: None})).status != 422
+    if kind.nullable:
+        assert post(address, route.format(ticket=divided), whole_body(model, {**body, field: None})).status != 422
 
 
 @pytest.mark.threat(42, 45)
 @pytest.mark.parametrize("model", FIELDS)
 def test_an_unknown_field_is_refused_and_not_repeated(
-    address: Address, ticket: str, model: type[schemas.Request]
+    address: Address, divided: str, model: type[schemas.Request]
 ) -> None:
     route, body = ROUTES[model]
     for name in (SENTINEL, "key", "Size", "size ", "", "__proto__", "\0", "\U0001f4a9" * 1000, "key[]"):
         if name not in body:
             unknown = whole_body(model, {**body, name: SENTINEL})
-            assert refused(post(address, route.format(ticket=ticket), unknown)) == "invalid-request"
+            assert refused(post(address, route.format(ticket=divided), unknown)) == "invalid-request"
 
 
 @pytest.mark.threat(42, 45)
 @pytest.mark.parametrize("model", FIELDS)
-def test_a_missing_field_is_named(address: Address, ticket: str, model: type[schemas.Request]) -> None:
+def test_a_missing_field_is_named(address: Address, divided: str, model: type[schemas.Request]) -> None:
     route, body = ROUTES[model]
     for name in (name for name, shape in model.model_fields.items() if shape.is_required()):
         without = {field: value for field, value in body.items() if field != name}
-        reply = post(address, route.format(ticket=ticket), whole_body(model, without))
+        reply = post(address, route.format(ticket=divided), whole_body(model, without))
         assert refused(reply) == "invalid-request"
         assert f"{name}: missing" in reply.problem()["detail"]
 
@@ -392,23 +432,51 @@ def links_of(size: int) -> bytes:
 
 
 @pytest.mark.threat(42)
-def test_a_batch_of_links_may_have_1_mib_and_everything_else_64_kib(address: Address, ticket: str) -> None:
-    most = MAX_BODIES["/v1/links"]
+def test_a_batch_of_links_may_have_1_mib(address: Address) -> None:
+    most = MAX_BODIES["links"]
     reply = post(address, "/v1/links", links_of(most))
     assert (reply.status, len(json.loads(reply.body)["links"])) == (200, 1000)
     chunked = b"POST /v1/links HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
     assert refused(send(address, chunked % (most, links_of(most)))) == "unauthenticated"
     assert refused(send(address, chunked % (most + 1, links_of(most + 1)))) == "payload-too-large"
-    assert refused(post(address, "/v1/links", links_of(most + 1))) == "payload-too-large"
-    others = [route for route in routes_with_a_body(ticket) if route != "/v1/links"]
-    for route in [*others, "/v1/links/", "/v1/links/x", "/v1/policies", "/nothing"]:
-        assert refused(post(address, route, b" " * (MAX_BODY + 1))) == "payload-too-large"
+
+
+@pytest.mark.threat(42)
+def test_all_parts_of_the_largest_upload_fit_into_one_completion(address: Address, divided: str) -> None:
+    part = {"etag": f'"{"0" * 32}"', "checksum_sha256": "0" * 43 + "="}
+    whole = json.dumps({"parts": [{"part_number": number, **part} for number in range(1, 10_001)]}).encode()
+    assert len(whole) < MAX_BODIES["complete"]
+    reply = post(address, f"/v1/uploads/{divided}/complete", whole)
+    assert refused(reply) == "not-uploaded", reply.body
+
+
+@pytest.mark.threat(42)
+def test_a_thousand_parts_with_checksum_and_size_fit_into_one_request(address: Address) -> None:
+    numbers = list(range(8_001, 9_001))
+    parts = {
+        "part_numbers": numbers,
+        "checksums_sha256": {str(number): "0" * 42 + "A=" for number in numbers},
+        "sizes": {str(number): 11 * MIB for number in numbers},
+    }
+    whole = json.dumps(parts).encode()
+    assert len(whole) < MAX_BODIES["parts"]
+    reply = post(address, f"/v1/uploads/{divided_ticket(address, part_checksums=True)}/parts", whole)
+    assert [part["part_number"] for part in json.loads(reply.body)["parts"]] == numbers
+
+
+@pytest.mark.threat(42)
+def test_a_body_has_at_most_64_kib_and_more_only_where_a_whole_lot_is_sent(address: Address, ticket: str) -> None:
+    others = ["/v1/links/", "/v1/links/x", f"/v1/uploads/{ticket}", "/v1/policies", "/nothing", "/"]
+    for route in [*routes_with_a_body(ticket), "/lfs/objects/batch", *others]:
+        most = MAX_BODIES.get(route.rpartition("/")[2], MAX_BODY)
+        assert post(address, route, b" " * most).status != 413
+        assert refused(post(address, route, b" " * (most + 1))) == "payload-too-large"
 
 
 def test_below_a_mount_a_batch_of_links_may_have_1_mib_too(ministack: S3Server) -> None:
     mounted = Starlette(routes=[Mount("/files", make_app(ministack))])
     with serving(mounted) as address:
-        assert post(address, "/files/v1/links", links_of(MAX_BODIES["/v1/links"])).status == 200
+        assert post(address, "/files/v1/links", links_of(MAX_BODIES["links"])).status == 200
         assert post(address, "/files/v1/uploads", links_of(MAX_BODY + 1)).status == 413
 
 

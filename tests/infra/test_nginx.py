@@ -21,7 +21,7 @@ from tests.http.live import serving
 from tests.servers.nginx import Certificate, Front, gateway_front
 from tests.servers.s3 import S3Server
 
-MAX_LINKS = MAX_BODIES["/v1/links"]
+MAX_LINKS = MAX_BODIES["links"]
 POLICIES = (
     "x-content-type-options",
     "referrer-policy",
