@@ -1,7 +1,5 @@
 """From a grant or a link to a presigned request. Pure: credentials and time are arguments."""
 
-from collections.abc import Mapping
-
 from gateway.errors import Code, Refusal
 from gateway.grants.policies import MAX_SINGLE_PUT, Grant
 from gateway.grants.tickets import Ticket
@@ -14,6 +12,7 @@ from gateway.s3.sigv4 import Credentials, Signer, lifetime
 
 WINDOW = 300  # seconds: links signed within one window are one URL, so that a browser can cache what it gets
 GRANT_METADATA = "grant"
+_GRANT_HEADER = f"x-amz-meta-{GRANT_METADATA}"
 KEPT_SIGNERS = 16  # one for the running second, one for the running window, and room for late ones
 MAX_METADATA = 2000  # bytes of user-defined metadata, Amazon S3 user guide, "Working with object metadata"
 
@@ -50,28 +49,26 @@ class Bucket:
         need x-amz-sdk-checksum-algorithm beside the checksum. Raises `metadata-too-large`.
         """
         check_grant_token(grant_token)
-        headers = {} if grant.content_md5 is None else {"content-md5": grant.content_md5}
+        sha256 = grant.checksum_sha256
+        headers = {"content-length": str(grant.size)}  # in the order of their names, as they are signed
+        if grant.content_md5 is not None:
+            headers["content-md5"] = grant.content_md5
         headers["content-type"] = grant.content_type
+        headers["host"] = self.endpoint.host
         headers["if-none-match"] = "*"
-        if grant.checksum_sha256 is not None:
-            headers["x-amz-checksum-sha256"] = grant.checksum_sha256
-        headers[f"x-amz-meta-{GRANT_METADATA}"] = grant_token
-        if grant.checksum_sha256 is not None:
+        if sha256 is not None:
+            headers["x-amz-checksum-sha256"] = sha256
+        headers[_GRANT_HEADER] = grant_token
+        if sha256 is not None:
             headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
+        names = ";".join(headers)
+        lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
+        del headers["content-length"], headers["host"]  # which no browser lets a page set
         expires_in = lifetime(credentials, now, expires_in)
         path = self.endpoint.path + grant.key.upload_key  # which needs no encoding
-        lines, names = self._canonical(grant.size, headers)
         signer = self._signer_at(credentials, now)
         query = signer.sign("PUT", path, signer.canonical_query((), names, expires_in), lines, names)
         return PresignedRequest("PUT", f"{self.endpoint.origin}{path}?{query}", headers, now + expires_in)
-
-    def _canonical(self, size: int, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Return CanonicalHeaders and SignedHeaders of a PUT; `headers` come sorted, without spaces to fold."""
-        lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
-        names = ";".join(headers)
-        host, before = f"host:{self.endpoint.host}\n", "if-none-match"
-        lines = lines.replace(f"{before}:", f"{host}{before}:", 1)
-        return f"content-length:{size}\n{lines}", "content-length;" + names.replace(before, f"host;{before}", 1)
 
     def parts(self, ticket: Ticket, credentials: Credentials, *, now: int, expires_in: int) -> PartUploads:
         """Return what presigns the parts of a multipart upload; raises `invalid-request` for a ticket without one."""
@@ -103,7 +100,7 @@ class Bucket:
             "key": grant.key.upload_key,
             "success_action_status": "201",  # with the Location and the ETag that Uppy 5 waits for
             "content-type": grant.content_type,
-            f"x-amz-meta-{GRANT_METADATA}": grant_token,
+            _GRANT_HEADER: grant_token,
         }
         sizes = min_size, min(grant.size, MAX_SINGLE_PUT)
         expires_at = now + lifetime(credentials, now, expires_in)

@@ -16,3 +16,8 @@ class Endpoint:
     def origin(self) -> str:
         """`https://host`, as a Content-Security-Policy or a CORS rule names it."""
         return f"{self.scheme}://{self.host}"
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name, which is the path's one segment or else the host's first label."""
+        return self.path.strip("/") or self.host.partition(".")[0]
