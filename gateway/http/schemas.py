@@ -78,8 +78,8 @@ class PartsRequest(Request):
 class CompletedPart(Request):
     """A part that the client has uploaded."""
 
-    part_number: PartNumber
-    etag: Annotated[str, Field(max_length=256)]
+    part_number: Annotated[PartNumber, Field(examples=[1])]
+    etag: Annotated[str, Field(max_length=256, examples=['"d41d8cd98f00b204e9800998ecf8427e"'])]
     checksum_sha256: Base64Digest | None = None
 
 

@@ -31,6 +31,7 @@ DOCUMENTED = {
     ("POST", "/v1/uploads"): ["201", "401", "403", "413", "415", "422", "503"],
     ("GET", "/v1/uploads/{ticket}"): ["200", "401", "404", "503"],
     ("DELETE", "/v1/uploads/{ticket}"): ["204", "401", "404", "409", "503"],
+    ("POST", "/v1/uploads/{ticket}/parts"): ["200", "401", "404", "413", "415", "422", "503"],
     ("POST", "/v1/uploads/{ticket}/complete"): ["200", "202", "401", "404", "409", "413", "415", "422", "503"],
     ("POST", "/v1/uploads/complete"): ["200", "202", "401", "403", "404", "409", "413", "415", "422", "503"],
     ("POST", "/v1/passes"): ["201", "401", "403", "413", "415", "422"],
@@ -133,9 +134,9 @@ def test_every_body_is_closed_to_unknown_fields_and_what_it_requires_has_an_exam
     bodies = [each["requestBody"] for each in operations(document).values() if "requestBody" in each]
     names = [body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2] for body in bodies]
     assert sorted(names) == [
-        *("CompleteByKeyRequest", "CompleteRequest", "LinksRequest", "PassRequest", "UploadRequest"),
+        *("CompleteByKeyRequest", "CompleteRequest", "LinksRequest", "PartsRequest", "PassRequest", "UploadRequest"),
     ]
-    for name in [*names, "WantedLink"]:
+    for name in [*names, "CompletedPart", "WantedLink"]:
         assert schemas[name]["additionalProperties"] is False
         required = {field: schemas[name]["properties"][field] for field in schemas[name].get("required", [])}
         assert [field for field, shape in required.items() if "examples" not in shape and "items" not in shape] == []

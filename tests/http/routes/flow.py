@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import random
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -33,12 +34,14 @@ NOWHERE = S3Server(
     secret_access_key="a-secret-that-signs-and-opens-nothing",
     admin=AccessKey("", ""),
 )
+MIB = 2**20
+DIVIDED_TYPES = ["application/octet-stream", "text/plain"]
 TENANTS = {
     "default": tenant(
         API_KEY,
         APP_SECRET,
         api_keys=[
-            api_key(API_KEY, policies=["default", "photos", "proved"], on_behalf_of=True),
+            api_key(API_KEY, policies=["default", "photos", "proved", "films", "sealed"], on_behalf_of=True),
             api_key(READER_KEY, actions=["read"], policies=[]),
             api_key(UPLOADER_KEY, actions=["upload"], policies=["default"]),
         ],
@@ -46,6 +49,13 @@ TENANTS = {
             "default": {"content_types": ALL_TYPES, "min_size": 0, "max_size": "5 GiB"},
             "photos": {"content_types": ["image/png", "image/jpeg"], "max_size": 1000},
             "proved": {"content_types": ["image/png"], "max_size": 1000, "checksum": "required", "inline": False},
+            "films": {"content_types": DIVIDED_TYPES, "max_size": 40 * MIB, "multipart_from": 1},
+            "sealed": {
+                "content_types": DIVIDED_TYPES,
+                "max_size": 40 * MIB,
+                "multipart_from": 1,
+                "checksum": "required",
+            },
             "hidden": {"content_types": ["image/png"], "max_size": 1000},
         },
     ),
@@ -91,6 +101,53 @@ async def store(
     answer = await complete(client, ticket)
     assert answer.status_code == 200, answer.text
     return {**ticket, "status": answer.json()}
+
+
+def film(size: int) -> bytes:
+    """Return bytes that any two parts of differ."""
+    return random.Random(size).randbytes(size)  # noqa: S311 - not for secrets
+
+
+def sha256(body: bytes) -> str:
+    """Return the checksum as S3 writes it."""
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+async def issue_divided(client: httpx.AsyncClient, size: int | None, **wish: object) -> dict[str, Any]:
+    """Ask for the ticket of a multipart upload; without a size it is a stream."""
+    named = {"filename": "film.bin", "content_type": "application/octet-stream", "policy": "films"}
+    return await issue(client, **{**named, "size": size, "checksum_sha256": None, **wish})
+
+
+async def sign(client: httpx.AsyncClient, ticket: dict[str, Any], *numbers: int, **more: object) -> list[Any]:
+    """Ask for presigned parts."""
+    answer = await client.post(ticket["multipart"]["parts_url"], json={"part_numbers": list(numbers), **more})
+    assert answer.status_code == 200, answer.text
+    parts: list[Any] = answer.json()["parts"]
+    return parts
+
+
+async def put_part(bucket: httpx.AsyncClient, part: dict[str, Any], body: bytes) -> httpx.Response:
+    """Send one part as it was presigned."""
+    return await bucket.request(part["method"], part["url"], content=body, headers=part["headers"])
+
+
+def piece(ticket: dict[str, Any], body: bytes, number: int) -> bytes:
+    """Return the bytes of one part."""
+    part_size = ticket["multipart"]["part_size"]
+    return body[(number - 1) * part_size : number * part_size]
+
+
+async def send(
+    bucket: httpx.AsyncClient, ticket: dict[str, Any], body: bytes, parts: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Send parts of the body; return what a completion that names them says."""
+    sent = []
+    for part in parts:
+        answer = await put_part(bucket, part, piece(ticket, body, part["part_number"]))
+        assert answer.status_code == 200, answer.text
+        sent.append({"part_number": part["part_number"], "etag": answer.headers["etag"]})
+    return sent
 
 
 def assert_refused(answer: httpx.Response, code: Code, detail: str | None = None) -> None:

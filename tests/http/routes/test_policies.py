@@ -7,6 +7,7 @@ from gateway.errors import Code
 from tests.gateways import APP_SECRET, OTHER_API_KEY
 from tests.http.routes.flow import NOW, READER_KEY, assert_refused, bearer
 
+MULTIPART_FROM = 100 * 2**20
 EVERYTHING = {
     "name": "default",
     "content_types": [
@@ -22,7 +23,7 @@ EVERYTHING = {
     "extensions": ["png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "pdf", "txt", "text", "log", "csv", "json"],
     "max_size": 5 * 1024**3,
     "checksum": "optional",
-    "multipart_from": None,
+    "multipart_from": MULTIPART_FROM,
 }
 PHOTOS = {
     "name": "photos",
@@ -30,7 +31,7 @@ PHOTOS = {
     "extensions": ["png", "jpg", "jpeg", "jpe", "jfif"],
     "max_size": 1000,
     "checksum": "optional",
-    "multipart_from": None,
+    "multipart_from": MULTIPART_FROM,
 }
 PROVED = {
     "name": "proved",
@@ -38,12 +39,21 @@ PROVED = {
     "extensions": ["png"],
     "max_size": 1000,
     "checksum": "required",
-    "multipart_from": None,
+    "multipart_from": MULTIPART_FROM,
 }
+FILMS = {
+    "name": "films",
+    "content_types": ["application/octet-stream", "text/plain"],
+    "extensions": ["bin", "txt", "text", "log"],
+    "max_size": 40 * 2**20,
+    "checksum": "optional",
+    "multipart_from": 1,
+}
+SEALED = {**FILMS, "name": "sealed", "checksum": "required"}
 
 
 async def test_a_caller_sees_the_policies_it_may_use_in_the_order_of_the_settings(offline: httpx.AsyncClient) -> None:
-    assert (await offline.get("/v1/policies")).json() == {"policies": [EVERYTHING, PHOTOS, PROVED]}
+    assert (await offline.get("/v1/policies")).json() == {"policies": [EVERYTHING, PHOTOS, PROVED, FILMS, SEALED]}
     assert (await offline.get("/v1/policies", headers=bearer(READER_KEY))).json() == {"policies": []}
     assert (await offline.get("/v1/policies", headers=bearer(OTHER_API_KEY))).json() == {"policies": [EVERYTHING]}
 

@@ -69,6 +69,7 @@ async def test_what_is_another_tenants_is_refused_without_a_look_into_the_bucket
                 await client.get(f"/v1/objects/{MINE}", headers=as_other),
                 await client.delete(f"/v1/objects/{MINE}", headers=as_other),
                 await client.get(ticket["status_url"], headers=as_other),
+                await client.post(f"{ticket['status_url']}/parts", json={"part_numbers": [1]}, headers=as_other),
                 await client.post(ticket["complete_url"], json={}, headers=as_other),
                 await client.delete(ticket["abort_url"], headers=as_other),
                 await client.post("/v1/uploads/complete", json={"upload_key": ticket["upload_key"]}, headers=as_other),
@@ -159,6 +160,7 @@ async def every_token(client: httpx.AsyncClient) -> dict[str, str]:
 
 DOORS: dict[str, tuple[str, int]] = {
     "status": ("ticket", 404),
+    "parts": ("ticket", 404),
     "complete": ("ticket", 404),
     "abort": ("ticket", 404),
     "link": ("link", 404),
@@ -170,8 +172,9 @@ DOORS: dict[str, tuple[str, int]] = {
 async def knock(client: httpx.AsyncClient, door: str, token: str) -> httpx.Response:
     if door == "status":
         return await client.get(f"/v1/uploads/{token}")
-    if door == "complete":
-        return await client.post(f"/v1/uploads/{token}/complete", json={})
+    if door in {"parts", "complete"}:
+        body = {"part_numbers": [1]} if door == "parts" else {}
+        return await client.post(f"/v1/uploads/{token}/{door}", json=body)
     if door == "abort":
         return await client.delete(f"/v1/uploads/{token}")
     if door == "link":
