@@ -1,15 +1,19 @@
 """Keys: one form, one stage each, and nothing of a client in them."""
 
+import hashlib
 import secrets
+import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, Refusal
-from gateway.grants.keys import NAME_BYTES, SEGMENT, ObjectKey
+from gateway.grants.keys import FORM, NAME_BYTES, SEGMENT, ObjectKey
 
 NAME = "0123456789abcdef0123456789abcdef"
+SHA256 = hashlib.sha256(b"content").hexdigest()
 KEY = ObjectKey("default", "photos", NAME, "jpg")
 
 
@@ -25,6 +29,55 @@ def test_a_key_has_the_same_name_in_quarantine_and_once_promoted() -> None:
     assert KEY.key == f"objects/default/photos/{NAME}.jpg"
     assert KEY.upload_key == f"incoming/default/photos/{NAME}.jpg"
     assert ObjectKey.parse_key(KEY.key) == ObjectKey.parse_upload_key(KEY.upload_key) == KEY
+
+
+def test_a_random_name_says_nothing_of_how_its_upload_is_judged() -> None:
+    assert (KEY.by_form, KEY.content_addressed, KEY.upload_name) == (False, False, "")
+    assert KEY.state_key == KEY.upload_key
+
+
+def test_the_marker_of_a_form_lies_where_no_client_writes() -> None:
+    by_form = replace(KEY, name=f"{NAME}form")
+    assert (by_form.by_form, by_form.content_addressed) == (True, False)
+    assert by_form.upload_key == f"incoming/default/photos/{NAME}form.jpg"
+    assert by_form.state_key == f"incoming/default/photos/{NAME}form.jpg/claim"
+    assert ObjectKey.parse_key(by_form.key) == ObjectKey.parse_upload_key(by_form.upload_key) == by_form
+    assert refused(by_form.state_key)
+
+
+def test_an_upload_to_the_address_of_its_content_has_a_random_name_of_its_own() -> None:
+    addressed = replace(KEY, name=SHA256, upload_name=NAME)
+    assert (addressed.content_addressed, addressed.by_form) == (True, False)
+    assert addressed.key == f"objects/default/photos/{SHA256}.jpg"
+    assert addressed.upload_key == addressed.state_key == f"incoming/default/photos/{NAME}.jpg"
+    # The one name does not tell the other: that is for the grant to say.
+    assert ObjectKey.parse_key(addressed.key) == replace(addressed, upload_name="")
+    assert ObjectKey.parse_upload_key(addressed.upload_key) == KEY
+
+
+@pytest.mark.parametrize(
+    ("name", "by_form", "content_addressed"),
+    [
+        (SHA256, False, True),
+        (SHA256[:-1], False, False),
+        (SHA256 + "0", False, False),
+        (SHA256[:-1] + "g", False, False),
+        (NAME + "for", False, False),
+        (NAME + "formm", False, False),
+        ("form" + NAME, False, False),
+        (SHA256[:-4] + "form", True, False),
+        (SHA256 + "form", True, False),
+    ],
+)
+def test_no_name_is_both_of_a_form_and_of_a_content(name: str, by_form: bool, content_addressed: bool) -> None:  # noqa: FBT001 - columns of the table
+    key = replace(KEY, name=name)
+    assert (key.by_form, key.content_addressed) == (by_form, content_addressed)
+
+
+@pytest.mark.parametrize("name", [NAME, SHA256])
+def test_a_name_made_of_hexadecimal_digits_is_never_a_form_s(name: str) -> None:
+    assert not set(FORM) <= set(string.hexdigits)
+    assert not replace(KEY, name=name).by_form
 
 
 def test_a_key_is_read_only_in_its_own_stage() -> None:

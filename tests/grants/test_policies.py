@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -14,12 +14,24 @@ from gateway.content.filenames import Filename
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import LINK_EXPIRES_IN, Grant, Policy, Tenant, acting_as, allow
+from gateway.grants.policies import (
+    LINK_EXPIRES_IN,
+    MAX_SINGLE_PUT,
+    MULTIPART_FROM,
+    Grant,
+    Policy,
+    Tenant,
+    acting_as,
+    allow,
+    check_sha256,
+)
 from gateway.grants.principals import Action, Kind, Limits, Principal
+from gateway.s3.parts import MAX_OBJECT
 
 NOW = 1_800_000_000
 NAME = "0123456789abcdef0123456789abcdef"
 SHA256 = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+MD5 = base64.b64encode(bytes(range(16))).decode()
 PHOTOS = Policy(
     "photos",
     {name: MEDIA_TYPES[name] for name in ("image/png", "image/jpeg")},
@@ -33,16 +45,34 @@ TENANT = Tenant("default", {"photos": PHOTOS, "others": OTHERS, "hidden": replac
 ALICE = Principal("default", "alice", Kind.JWT, frozenset({Action.UPLOAD}), frozenset({"photos", "others"}))
 
 
+# Every field has another value than its default.
+LARGE = Policy(
+    "large",
+    {"application/octet-stream": MEDIA_TYPES["application/octet-stream"]},
+    MAX_OBJECT,
+    0,
+    "required",
+    inline=False,
+    put_expires_in=60,
+    ticket_expires_in=61,
+    link_expires_in=62,
+    multipart_from=63,
+    multipart_expires_in=64,
+    protocols=frozenset({"git-lfs"}),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A wish that no schema has looked at."""
 
     filename: str
     content_type: str
-    size: int
+    size: int | None
     checksum_sha256: str | None = None
     metadata: Mapping[str, str] | None = None
     on_behalf_of: str | None = None
+    content_md5: str | None = None
 
 
 WISH = Wanted("holiday.jpeg", "image/jpeg", 500, SHA256, {"album": "sea"})
@@ -169,6 +199,115 @@ def test_limits_narrow_a_policy_and_never_widen_it() -> None:
     assert narrowed(0, None) == (0, both)
     assert narrowed(None, frozenset({"image/png", "text/html"})) == (1000, ["image/png"])
     assert narrowed(None, frozenset()) == (1000, [])
+
+
+def test_all_else_of_a_policy_is_kept_when_it_is_narrowed() -> None:
+    defaults = Policy("", {}, 0)
+    assert all(getattr(LARGE, field.name) != getattr(defaults, field.name) for field in fields(Policy))
+    narrowed = LARGE.narrowed(replace(ALICE, limits=Limits(1000, frozenset())))
+    assert narrowed == replace(LARGE, max_size=1000, media_types={})
+
+
+def test_a_file_is_divided_from_the_size_that_the_policy_says_and_so_is_what_nobody_counted() -> None:
+    assert MULTIPART_FROM == 104_857_600
+    assert [PHOTOS.divides(size) for size in (None, 0, MULTIPART_FROM - 1, MULTIPART_FROM)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    always = replace(PHOTOS, multipart_from=1)
+    assert [always.divides(size) for size in (0, 1)] == [False, True]  # no bytes have no parts
+
+
+LARGE_WISH = Wanted("dump.tar.zst", "application/octet-stream", MAX_OBJECT, SHA256, content_md5=MD5)
+
+
+def large(*, multipart: bool, **changes: Any) -> Grant:  # noqa: ANN401 - any field of a wish
+    wish = replace(LARGE_WISH, **changes)
+    return allow(ALICE, replace(LARGE, name="photos"), wish, name=NAME, now=NOW, multipart=multipart)
+
+
+def test_a_multipart_upload_is_granted_without_checksums_of_the_whole_and_for_longer() -> None:
+    assert large(multipart=True) == Grant(
+        "alice",
+        ObjectKey("default", "photos", NAME, "bin"),
+        "application/octet-stream",
+        MAX_OBJECT,
+        None,
+        Filename("dump.tar.zst"),
+        {},
+        NOW,
+        NOW + 64,
+    )
+    assert large(multipart=True, checksum_sha256="nonsense", content_md5="nonsense") == large(multipart=True)
+
+
+@pytest.mark.threat(11)
+def test_a_required_checksum_is_of_the_file_in_one_request_and_of_its_parts_in_many() -> None:
+    assert large(multipart=True, checksum_sha256=None).checksum_sha256 is None
+    with pytest.raises(Refusal) as caught:
+        large(multipart=False, checksum_sha256=None, size=5)  # the MD5 alone is not enough
+    assert caught.value.code is Code.CHECKSUM_REQUIRED
+
+
+@pytest.mark.threat(10)
+def test_more_than_a_single_request_can_hold_is_refused_for_one() -> None:
+    assert large(multipart=False, size=MAX_SINGLE_PUT).size == MAX_SINGLE_PUT
+    for multipart, limit in ((False, MAX_SINGLE_PUT), (True, MAX_OBJECT)):
+        with pytest.raises(Refusal) as caught:
+            large(multipart=multipart, size=limit + 1)
+        sentence = f"This policy takes files of at most {limit} bytes."
+        assert (caught.value.code, caught.value.detail) == (Code.TOO_LARGE, sentence)
+
+
+@pytest.mark.threat(10)
+@pytest.mark.parametrize("multipart", [True, False])
+def test_what_nobody_counted_is_granted_up_to_the_limit_of_the_policy(multipart: bool) -> None:  # noqa: FBT001 - as above
+    grant = large(multipart=multipart, size=None)
+    assert (grant.size, grant.exact) == (MAX_OBJECT, False)
+    assert large(multipart=multipart, size=5).exact
+
+
+def test_an_md5_is_granted_beside_or_instead_of_a_sha256() -> None:
+    both = replace(WISH, content_md5=MD5)
+    grants = [
+        allow(ALICE, PHOTOS, wish, name=NAME, now=NOW) for wish in (WISH, both, replace(both, checksum_sha256=None))
+    ]
+    assert [(grant.checksum_sha256, grant.content_md5) for grant in grants] == [
+        (SHA256, None),
+        (SHA256, MD5),
+        (None, MD5),
+    ]
+
+
+@pytest.mark.threat(11)
+@pytest.mark.parametrize(
+    "text", ["", MD5[:-1], MD5[:-3] + "x==", MD5.replace("=", ""), MD5 + "\n", SHA256, "0" * 32, MD5[:-2] + "=\u00e9"]
+)
+def test_no_other_text_is_an_md5(text: str) -> None:
+    assert refusal(content_md5=text) == (
+        Code.INVALID_REQUEST,
+        "The checksum is the base64 of the 16 bytes of an MD5.",
+    )
+
+
+@pytest.mark.threat(11)
+@given(st.binary(min_size=32, max_size=32))
+def test_a_checksum_has_one_spelling(digest: bytes) -> None:
+    text = base64.b64encode(digest).decode()
+    assert check_sha256(text) == text
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = alphabet.index(text[-2])
+    with pytest.raises(Refusal):  # the same bytes, with a bit that no byte takes
+        check_sha256(text[:-2] + alphabet[last + 1] + "=")
+
+
+def test_a_name_for_the_upload_stands_in_the_key_where_one_is_given() -> None:
+    oid = hashlib.sha256(b"content").hexdigest()
+    grant = allow(ALICE, PHOTOS, WISH, name=oid, now=NOW, upload_name=NAME)
+    assert grant.key == ObjectKey("default", "photos", oid, "jpg", NAME)
+    assert (grant.key.content_addressed, grant.key.upload_key) == (True, f"incoming/default/photos/{NAME}.jpg")
 
 
 def test_a_principal_acts_as_itself_and_as_others_only_where_it_may() -> None:
