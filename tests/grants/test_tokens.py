@@ -44,13 +44,40 @@ RECEIPT = Receipt(
 )
 LIMITS = Limits(10_000_000, frozenset({"image/jpeg"}))
 SHA256, MD5 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "1B2M2Y8AsgTpgAmY7PhCfg=="
+MULTIPART_TICKET = Ticket(
+    Grant(
+        "alice",
+        ObjectKey("default", "videos", KEY.name, "bin"),
+        "application/octet-stream",
+        300_000_000,
+        None,
+        Filename("Zürich.mov"),
+        {"album": "sea"},
+        NOW,
+        NOW + 86_400,
+    ),
+    Multipart("2~iCw_lDY8VoBhoRrIJbPMrUqnE3Z-3Qh", 8_388_608, checksums=True),
+)
+ADDRESSED_GRANT = Grant(
+    "alice",
+    ObjectKey("default", "lfs", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "bin", KEY.name),
+    "application/octet-stream",
+    5_368_709_120,
+    SHA256,
+    Filename("empty.bin"),
+    {},
+    NOW,
+    NOW + 3600,
+    exact=False,
+    content_md5=MD5,
+)
 GRANT = Grant("alice", KEY, "image/jpeg", 12_345, None, Filename("Zürich.jpg"), {"a": "b"}, NOW, NOW + 3600)
 
 VECTORS = json.loads(
     re.findall(r"```json\n(.*?)```", Path("docs/tokens.md").read_text(encoding="utf-8"), flags=re.DOTALL)[0]
 )
 APP_SECRET = VECTORS[0]["secret"].encode()
-SECRET_KEY = b"an example secret key, 32 bytes or more"
+SECRET_KEY = next(vector["secret"] for vector in VECTORS if vector["purpose"] == "ticket").encode()
 
 
 def app_tokens(tenant: Tenant | None = None, *secrets: bytes) -> AppTokens:
@@ -73,6 +100,8 @@ def test_the_published_vectors_are_what_python_seals() -> None:
         "link": app.seal_link(LINK),
         "pass": app.seal_pass("alice", "photos", LIMITS, now=NOW, expires_in=3600),
         "receipt": app.seal_receipt(RECEIPT),
+        "ticket": tokens().seal_ticket(MULTIPART_TICKET),
+        "grant": tokens().seal_grant_token(ADDRESSED_GRANT),
     } == {vector["purpose"]: vector["token"] for vector in VECTORS}
 
 
@@ -88,6 +117,8 @@ def test_the_published_vectors_open_to_what_was_sealed() -> None:
     app, sealed = app_tokens(), {vector["purpose"]: vector["token"] for vector in VECTORS}
     assert app.open_link(sealed["link"], NOW) == LINK
     assert app.open_receipt(sealed["receipt"], NOW) == RECEIPT
+    assert tokens().open_ticket(sealed["ticket"], NOW) == MULTIPART_TICKET
+    assert tokens().open_grant(sealed["grant"]) == ADDRESSED_GRANT
     assert app.open_pass(sealed["pass"], NOW) == Principal(
         "default",
         "alice",

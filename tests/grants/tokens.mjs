@@ -6,7 +6,7 @@ const hmac = (key, message) => createHmac("sha256", key).update(message).digest(
 const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 
 function seal({ secret, purpose, tenant, json }) {
-  const body = `${tenant}.${base64url(json)}`;
+  const body = (tenant === null ? "" : `${tenant}.`) + base64url(json);
   return `${body}.${base64url(hmac(hmac(secret, purpose), body))}`;
 }
 
