@@ -130,6 +130,40 @@ def test_tables_of_several_sources_become_one(environment: Environment) -> None:
     }
 
 
+def test_a_policy_says_all_about_parts_and_dialects(environment: Environment) -> None:
+    environment(
+        GATEWAY_TENANTS__SHOP__POLICIES__LARGE={
+            "content_types": ["application/octet-stream"],
+            "min_size": "6 GiB",
+            "max_size": "48 TiB",
+            "multipart_from": "1",
+            "multipart_expires_in": 604_800,
+            "protocols": ["uppy", "git-lfs", "uppy"],
+        },
+        GATEWAY_COPY_THRESHOLD="20 MiB",
+    )
+    settings = load()
+
+    assert settings.copy_threshold == 20_971_520
+    assert settings.tenant_values()["shop"].policies["large"] == Policy(
+        "large",
+        {"application/octet-stream": MEDIA_TYPES["application/octet-stream"]},
+        48 * 2**40,
+        6 * 2**30,
+        multipart_from=1,
+        multipart_expires_in=604_800,
+        protocols=frozenset({"uppy", "git-lfs"}),
+    )
+
+
+@pytest.mark.parametrize(("size", "expected"), [("5 MiB", 5_242_880), ("5 GiB", 5_368_709_120), (None, 2**30)])
+def test_the_copy_threshold_is_one_that_a_single_copy_and_a_part_can_have(
+    environment: Environment, size: str | None, expected: int
+) -> None:
+    environment(GATEWAY_COPY_THRESHOLD=size)
+    assert load().copy_threshold == expected
+
+
 def test_the_file_may_be_elsewhere_and_then_has_to_be_there(environment: Environment, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere.toml"
     path.write_text('bucket = "elsewhere"\n')
@@ -258,6 +292,29 @@ def test_defaults_are_closed() -> None:
             {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE": "49 TiB"},
             "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MAX_SIZE has to be less than or equal to 53687091200000.",
         ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_FROM": "0"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_FROM has to be greater than or equal to 1.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_FROM": "5368709121"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_FROM has to be less than or equal to 5368709120.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_EXPIRES_IN": "604801"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MULTIPART_EXPIRES_IN has to be less than or equal to 604800.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__PROTOCOLS": ["tus"]},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__PROTOCOLS (0) has to be 'uppy', 'active-storage' or 'git-lfs'.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__PROTOCOLS": "uppy"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__PROTOCOLS has to be a list (in a variable: as JSON).",
+        ),
+        ({"GATEWAY_COPY_THRESHOLD": "5 MB"}, "GATEWAY_COPY_THRESHOLD has to be greater than or equal to 5242880."),
+        ({"GATEWAY_COPY_THRESHOLD": "6 GiB"}, "GATEWAY_COPY_THRESHOLD has to be less than or equal to 5368709120."),
+        ({"GATEWAY_COPY_THRESHOLD": "all"}, "GATEWAY_COPY_THRESHOLD " + NO_SIZE),
         (
             {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__MIN_SIZE": "100000001"},
             "GATEWAY_TENANTS (shop.policies.photos) has a min_size above its max_size.",

@@ -12,6 +12,7 @@ from gateway.content.media_types import (
     BY_EXTENSION,
     FRONT_BYTES,
     MEDIA_TYPES,
+    OCTETS,
     MediaType,
     check_extension,
     objection,
@@ -192,6 +193,25 @@ def test_the_table_lists_exactly_these_types() -> None:
         ("application/json", ("json",), False),
         ("application/octet-stream", ("bin",), False),
     ]
+
+
+@pytest.mark.threat(8, 12)
+@pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
+def test_octets_are_whatever_they_are_since_nobody_is_ever_shown_them(sample: Sample) -> None:
+    assert verdict(OCTETS, sample.content) is None
+    assert not MEDIA_TYPES[OCTETS].inline
+
+
+@given(front=st.binary(max_size=FRONT_BYTES), size=st.integers(min_value=0))
+def test_any_front_of_any_size_is_octets_and_so_is_nothing_at_all(front: bytes, size: int) -> None:
+    assert objection(MEDIA_TYPES[OCTETS], front, size) is None
+    assert objection(MEDIA_TYPES[OCTETS], b"", 0) is None
+
+
+@pytest.mark.parametrize("name", ["a", "a.bin", "a.png", "a.tar.zst", "a.html", ".gitignore"])
+def test_octets_may_be_called_anything(name: str) -> None:
+    check_extension(MEDIA_TYPES[OCTETS], Filename.parse(name))
+    assert MEDIA_TYPES[OCTETS].extensions[0] == "bin"  # which is what stands in the key, whatever the name
 
 
 def test_no_two_types_share_an_extension() -> None:

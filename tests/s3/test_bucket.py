@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -12,9 +13,13 @@ from gateway.content.filenames import Filename
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
-from gateway.s3.bucket import MAX_METADATA, WINDOW, Bucket, PresignedRequest
+from gateway.grants.tickets import Multipart, Ticket
+from gateway.s3.bucket import MAX_METADATA, WINDOW, Bucket
 from gateway.s3.endpoints import Endpoint
-from gateway.s3.sigv4 import Credentials
+from gateway.s3.part_uploads import PartUploads
+from gateway.s3.parts import MAX_OBJECT
+from gateway.s3.presigned import PresignedForm, PresignedRequest
+from gateway.s3.sigv4 import Credentials, Signer
 from gateway.settings import load
 from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, tenant
 
@@ -22,6 +27,7 @@ NOW = 1_800_000_000  # 2027-01-15T08:00:00Z, the first second of a window
 NAME = "0123456789abcdef0123456789abcdef"
 KEY = ObjectKey("default", "photos", NAME, "png")
 SHA256 = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+MD5 = base64.b64encode(bytes(16)).decode()
 GRANT = Grant("alice", KEY, "image/png", 12_345, SHA256, Filename("a.png"), {}, NOW, NOW + 3600)
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 ENDPOINT = Endpoint("https", "bucket.s3.eu-west-3.amazonaws.com", "/")
@@ -81,6 +87,39 @@ def test_a_put_without_a_checksum_signs_none() -> None:
     )
 
 
+@pytest.mark.threat(11)
+def test_a_put_of_a_known_md5_signs_it_for_the_bucket_to_compare() -> None:
+    grant = replace(GRANT, content_md5=MD5)
+    request = bucket().put_object(grant, "sealed", CREDENTIALS, now=NOW, expires_in=900)
+    assert request.headers == {
+        "content-md5": MD5,
+        "content-type": "image/png",
+        "if-none-match": "*",
+        "x-amz-checksum-sha256": SHA256,
+        "x-amz-meta-grant": "sealed",
+        "x-amz-sdk-checksum-algorithm": "SHA256",
+    }
+    assert query(request.url)["X-Amz-SignedHeaders"] == (
+        "content-length;content-md5;content-type;host;if-none-match;x-amz-checksum-sha256;x-amz-meta-grant;"
+        "x-amz-sdk-checksum-algorithm"
+    )
+
+
+@pytest.mark.parametrize("endpoint", [ENDPOINT, Endpoint("http", "127.0.0.1:9000", "/bucket/")])
+@pytest.mark.parametrize("content_md5", [None, MD5])
+@pytest.mark.parametrize("checksum", [None, SHA256])
+def test_a_put_is_signed_as_any_request_with_these_headers_is(
+    endpoint: Endpoint, content_md5: str | None, checksum: str | None
+) -> None:
+    grant = replace(GRANT, content_md5=content_md5, checksum_sha256=checksum)
+    request = Bucket(endpoint, "eu-west-3").put_object(grant, "sealed", CREDENTIALS, now=NOW, expires_in=900)
+    headers = {"content-length": "12345", **request.headers}
+    path = f"{endpoint.path}{KEY.upload_key}"
+    signer = Signer(CREDENTIALS, "eu-west-3", NOW)
+    signed = signer.presign("PUT", endpoint.host, path, (), headers.items(), 900)
+    assert request.url == f"{endpoint.origin}{path}?{signed}"
+
+
 @pytest.mark.threat(2)
 def test_a_put_names_only_quarantine_and_a_get_only_what_is_served() -> None:
     put = bucket().put_object(GRANT, "sealed", CREDENTIALS, now=NOW, expires_in=900)
@@ -95,6 +134,8 @@ def test_each_thing_that_a_grant_says_changes_the_signature() -> None:
         {"content_type": "image/jpeg"},
         {"checksum_sha256": None},
         {"checksum_sha256": SHA256[:-2] + "Q="},
+        {"content_md5": MD5},
+        {"content_md5": MD5[:-3] + "w=="},
         {"key": replace(KEY, name="f" * 32)},
         {"key": replace(KEY, tenant="other")},
     ]
@@ -112,6 +153,83 @@ def test_metadata_of_a_put_has_at_most_2000_bytes_with_its_name() -> None:
     assert bucket().put_object(GRANT, longest, CREDENTIALS, now=NOW, expires_in=900).headers["x-amz-meta-grant"]
     with pytest.raises(Refusal) as caught:
         bucket().put_object(GRANT, longest + "x", CREDENTIALS, now=NOW, expires_in=900)
+    assert caught.value.code is Code.METADATA_TOO_LARGE
+
+
+# Parts and forms
+
+
+def test_the_parts_of_a_ticket_are_signed_for_its_upload_and_end_with_the_credentials() -> None:
+    ticket = Ticket(GRANT, Multipart("an-upload-id", 8_388_608))
+    for left, lives in ((3600, 900), (120, 120)):
+        credentials = expiring(left)
+        signing = bucket().parts(ticket, credentials, now=NOW, expires_in=900)
+        expected = PartUploads(
+            ENDPOINT, KEY.upload_key, "an-upload-id", Signer(credentials, "eu-west-3", NOW), now=NOW, expires_in=lives
+        )
+        assert signing.part(3, 5, SHA256) == expected.part(3, 5, SHA256)
+        assert signing.part(3, 5, SHA256).expires_at == NOW + lives
+
+
+@pytest.mark.threat(5)
+def test_a_ticket_of_a_single_request_signs_no_parts() -> None:
+    with pytest.raises(Refusal) as caught:
+        bucket().parts(Ticket(GRANT), CREDENTIALS, now=NOW, expires_in=900)
+    assert caught.value.code is Code.INVALID_REQUEST
+
+
+def form(grant: Grant = GRANT, *, credentials: Credentials = CREDENTIALS, min_size: int = 1) -> PresignedForm:
+    return bucket().form(grant, "sealed", credentials, min_size=min_size, now=NOW, expires_in=900)
+
+
+def conditions(presigned: PresignedForm) -> list[Any]:
+    found: list[Any] = json.loads(base64.b64decode(presigned.fields["policy"]))["conditions"]
+    return found
+
+
+@pytest.mark.threat(5, 10, 16)
+def test_a_form_is_for_exactly_the_key_type_and_grant_and_for_a_size_within_its_limits() -> None:
+    by_form = replace(GRANT, key=replace(KEY, name=f"{NAME}form"), exact=False)
+    presigned = form(by_form)
+    said = {
+        "key": f"incoming/default/photos/{NAME}form.png",
+        "success_action_status": "201",
+        "content-type": "image/png",
+        "x-amz-meta-grant": "sealed",
+        "x-amz-algorithm": "AWS4-HMAC-SHA256",
+        "x-amz-credential": "AKIDEXAMPLE/20270115/eu-west-3/s3/aws4_request",
+        "x-amz-date": "20270115T080000Z",
+    }
+    signed = presigned.fields["policy"], presigned.fields["x-amz-signature"]
+    assert presigned == PresignedForm(
+        "https://bucket.s3.eu-west-3.amazonaws.com/",
+        {**said, "policy": signed[0], "x-amz-signature": signed[1]},
+        NOW + 900,
+    )
+    assert conditions(presigned) == [
+        {"bucket": "bucket"},
+        *({name: value} for name, value in said.items()),
+        ["content-length-range", 1, 12_345],
+    ]
+
+
+@pytest.mark.threat(10)
+def test_a_form_takes_what_a_single_request_can_hold_at_most() -> None:
+    large = replace(GRANT, size=MAX_OBJECT, exact=False)
+    assert conditions(form(large, min_size=0))[-1] == ["content-length-range", 0, 5_368_709_120]
+
+
+@pytest.mark.threat(18, 50)
+def test_a_form_ends_with_the_credentials_and_says_so() -> None:
+    presigned = form(credentials=expiring(120))
+    expiration = json.loads(base64.b64decode(presigned.fields["policy"]))["expiration"]
+    assert (presigned.expires_at, expiration) == (NOW + 120, "2027-01-15T08:02:00Z")
+    assert presigned.fields["x-amz-security-token"] == "a/session+token="
+
+
+def test_a_form_keeps_no_more_metadata_than_a_put() -> None:
+    with pytest.raises(Refusal) as caught:
+        bucket().form(GRANT, "x" * MAX_METADATA, CREDENTIALS, min_size=1, now=NOW, expires_in=900)
     assert caught.value.code is Code.METADATA_TOO_LARGE
 
 
@@ -226,6 +344,10 @@ def test_with_less_than_a_minute_left_nothing_is_signed(left: int) -> None:
     for work in (
         lambda: bucket().put_object(GRANT, "sealed", expiring(left), now=NOW, expires_in=900),
         lambda: bucket().downloads(expiring(left), now=NOW, expires_in=300, window=WINDOW),
+        lambda: bucket().parts(
+            Ticket(GRANT, Multipart("an-upload-id", 5_242_880)), expiring(left), now=NOW, expires_in=900
+        ),
+        lambda: form(credentials=expiring(left)),
     ):
         with pytest.raises(Refusal) as caught:
             work()
