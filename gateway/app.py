@@ -21,6 +21,7 @@ from gateway.http.lane import Lane
 from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
 from gateway.http.static_files import ROOT_DIR, STATIC_DIR
+from gateway.protocols import uppy
 from gateway.s3.bucket import Bucket
 from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import CredentialSource, open_session
@@ -84,7 +85,7 @@ def create_app(
     )
     app.state.gateway = gateway
     problems.install(app)
-    for router in (uploads.router, links.router, objects.router, health.router):
+    for router in (uploads.router, links.router, objects.router, health.router, uppy.router):
         app.router.routes.extend(router.routes)
     folders = settings.static_dir or STATIC_DIR, settings.root_dir or ROOT_DIR
     app.router.routes.extend(site.routes(*folders, gateway.bucket.endpoint.origin))

@@ -18,7 +18,17 @@ ROOT = Path(__file__).parents[1]
 LAYERS: Final[Sequence[Sequence[str]]] = [row[1].split(", ") for row in rows(page("docs/architecture.md"), "## Layers")]
 FIRST_IMPURE = 4  # the rows before it know no input, no output, no clock, no environment and no randomness
 
-BOTO: Final = frozenset({"gateway.s3.clients", "gateway.s3.s3_storage", "gateway.s3.credentials", "gateway.cli"})
+BOTO: Final = frozenset(
+    {
+        "gateway.s3.clients",
+        "gateway.s3.answers",
+        "gateway.s3.object_calls",
+        "gateway.s3.multipart_calls",
+        "gateway.s3.s3_storage",
+        "gateway.s3.credentials",
+        "gateway.cli",
+    }
+)
 OWNERS: Final[Mapping[str, frozenset[str]]] = {
     "anyio": frozenset({"gateway.http"}),
     "boto3": BOTO,
@@ -26,18 +36,20 @@ OWNERS: Final[Mapping[str, frozenset[str]]] = {
     "mypy_boto3_iam": BOTO,
     "mypy_boto3_s3": BOTO,
     "cryptography": frozenset({"gateway.http.jwks"}),
-    "fastapi": frozenset({"gateway.http", "gateway.app", "gateway.cli"}),
+    "fastapi": frozenset({"gateway.http", "gateway.protocols", "gateway.app", "gateway.cli"}),
     "httpx": frozenset({"gateway.http.jwks"}),
     "itsdangerous": frozenset({"gateway.grants.seals"}),
     "jwt": frozenset({"gateway.http.jwks", "gateway.http.jwts"}),
     "prometheus_client": frozenset({"gateway.metrics"}),
-    "pydantic": frozenset({"gateway.http", "gateway.settings", "gateway.setting_tables", "gateway.setting_values"}),
+    "pydantic": frozenset(
+        {"gateway.http", "gateway.protocols", "gateway.settings", "gateway.setting_tables", "gateway.setting_values"}
+    ),
     "pydantic_core": frozenset({"gateway.setting_complaints"}),
     "pydantic_settings": frozenset({"gateway.settings", "gateway.setting_sources"}),
-    "starlette": frozenset({"gateway.http", "gateway.app"}),
+    "starlette": frozenset({"gateway.http", "gateway.protocols", "gateway.app"}),
     "structlog": frozenset({"gateway.logs", "gateway.cli"}),
     "typer": frozenset({"gateway.cli"}),
-    "typing_extensions": frozenset({"gateway.http"}),
+    "typing_extensions": frozenset({"gateway.http", "gateway.protocols"}),
     "uvicorn": frozenset({"gateway.http.serving", "gateway.cli"}),
 }
 
