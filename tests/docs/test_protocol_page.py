@@ -14,7 +14,8 @@ from gateway.http.guard import BODY_SECONDS, MAX_BODIES, MAX_BODY
 from gateway.http.heads import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from gateway.http.problems import INTERNAL_ERROR
 from gateway.markers import State
-from tests.docs.pages import page, rows
+from tests.docs.conftest import Desk
+from tests.docs.pages import blocks, page, rows
 from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, tenant
 
 PAGE = page("docs/protocol.md")
@@ -61,7 +62,13 @@ def test_every_route_is_told_with_its_answers_and_refusals() -> None:
         schemas.UploadRequest,
         schemas.Ticket,
         schemas.Upload,
+        schemas.Multipart,
+        schemas.Part,
+        schemas.PartsRequest,
+        schemas.CompleteRequest,
+        schemas.CompletedPart,
         schemas.Status,
+        schemas.ArrivedPart,
         schemas.Object,
         schemas.PassRequest,
         schemas.PolicySummary,
@@ -86,10 +93,19 @@ def test_the_codes_are_those_of_the_one_table() -> None:
 
 
 def test_the_limits_of_a_request_are_those_of_the_guard() -> None:
-    limits = f"{MAX_BODY // 1024} KiB ({MAX_BODIES['/v1/links'] // 2**20} MiB for links) that arrives within "
-    limits += f"{BODY_SECONDS:g} s, {MAX_HEADERS}\nheaders of {MAX_HEADER_BYTES // 1024} KiB in all, "
-    limits += f"and a target of {MAX_TARGET_BYTES // 1024} KiB."
-    assert limits in PAGE
+    limits = f"{MAX_BODY // 1024} KiB that arrives within {BODY_SECONDS:g} s ({MAX_BODIES['links'] // 2**20} MiB for "
+    limits += f"links, {MAX_BODIES['parts'] // 1024} KiB to have parts presigned, "
+    limits += f"{MAX_BODIES['complete'] // 2**20} MiB to complete), {MAX_HEADERS} headers of "
+    limits += f"{MAX_HEADER_BYTES // 1024} KiB in all, and a target of {MAX_TARGET_BYTES // 1024} KiB."
+    assert limits in PAGE.replace("\n", " ")
+
+
+def test_the_loop_for_large_files_sends_all_parts_and_run_again_goes_on(desk: Desk) -> None:
+    (loop,) = blocks(PAGE, "bash")
+    broken_off = loop.replace("  echo", '  [ "$number" != 5 ] || exit 0\n  echo')
+    assert broken_off != loop
+    assert desk.bash(broken_off) == "".join(f"part {number}\n" for number in range(1, 5))
+    assert desk.bash(loop) == "".join(f"part {number}\n" for number in range(6, 15)) + "stored\n"
 
 
 def test_what_is_shown_inline_is_what_the_table_of_media_types_says() -> None:
