@@ -7,7 +7,7 @@ completion counts the parts of a multipart upload. `/s3/sts`, which hands out cr
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import APIRouter
 from starlette.datastructures import QueryParams
@@ -26,7 +26,6 @@ from gateway.markers import State
 from gateway.protocols.dialects import DialectRoute, refusal_in_json, routes, spoken_policy, spoken_ticket
 from gateway.protocols.patience import PAUSE, answered, patiently
 from gateway.protocols.uppy_wishes import Asked, CompleteRequest, MultipartRequest
-from gateway.s3.part_uploads import PartUploads
 from gateway.s3.parts import MAX_PARTS, MIN_PART, Plan
 from gateway.s3.presigned import PresignedRequest
 
@@ -137,15 +136,15 @@ async def sign_batch(call: Anyone, upload_id: str) -> Batch:
     """Presign several parts."""
     ticket = await _ticket(call, upload_id)
     numbers = QueryParams(call.scope["query_string"]).get("partNumbers", "").split(",")
-    requests = await call.part_uploads(ticket)
-    return {"presignedUrls": {number: _sign(requests, ticket, number).url for number in numbers}}
+    part = (await call.part_uploads(ticket)).part
+    return {"presignedUrls": {number: _sign(part, ticket, number).url for number in numbers}}
 
 
 @routes(router, "GET", "/s3/multipart/{upload_id}/{number}")
 async def sign_part(call: Anyone, upload_id: str, number: str) -> Signed:
     """Presign one part. Uppy 5 gives a part `expires` seconds to arrive, too."""
     ticket = await _ticket(call, upload_id)
-    put = _sign(await call.part_uploads(ticket), ticket, number)
+    put = _sign((await call.part_uploads(ticket)).part, ticket, number)
     return {"url": put.url, "expires": put.expires_at - call.now}
 
 
@@ -201,9 +200,9 @@ async def _ticket(call: Call, token: str) -> Ticket:
     return ticket
 
 
-def _sign(requests: PartUploads, ticket: Ticket, number: str) -> PresignedRequest:
+def _sign(part: Callable[[int, int | None], PresignedRequest], ticket: Ticket, number: str) -> PresignedRequest:
     """Presign a part whose number can be one of what was granted: all but the last have 5 MiB at least."""
     most = min(Plan(ticket.grant.size, MIN_PART).part_count, MAX_PARTS)
     if _NUMBER.fullmatch(number) is None or int(number) > most:
         raise Refusal(Code.INVALID_REQUEST, f"The parts of this upload are numbered 1 to {most} at most.")
-    return requests.part(int(number), ticket.part_size(int(number), None))
+    return part(int(number), ticket.part_size(int(number), None))
