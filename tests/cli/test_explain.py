@@ -268,6 +268,9 @@ def sealed(purpose: str, fields: Mapping[str, object], tenant: str | None = "def
 LINK = {"key": KEY, "as": "inline", "iat": NOW, "exp": NOW + 900, "epoch": 3}
 PASS = {"sub": "alice", "policy": "default", "iat": NOW, "exp": NOW + 900, "types": ["image/png", "text/csv"]}
 TICKET = {"sub": "alice", "key": KEY, "size": 5, "name": "a.png", "iat": NOW, "exp": NOW + 900, "meta": {"album": "1"}}
+PARTS = {"key": KEY, "at_most": 5, "md5": None, "upload_id": "2~x", "part": 8_388_608, "sums": True} | {
+    name: TICKET[name] for name in ("sub", "name", "iat", "exp")
+}
 RECEIPT = {"key": KEY, "size": 5, "etag": '"e"', "sha256": None, "iat": NOW, "exp": NOW + 900}
 
 
@@ -306,6 +309,25 @@ def test_a_link_says_what_it_leads_to_and_whether_these_secrets_sealed_it() -> N
             f"https://files.example/v1/uploads/{sealed('ticket', TICKET, None)}/complete",
             "ticket",
             {"object": KEY, "size": "5", "metadata": "album: 1"},
+        ),
+        (
+            f"https://files.example/s3/multipart/{sealed('ticket', PARTS, None)}/batch?partNumbers=1",
+            "ticket",
+            {
+                "size at most": "5",
+                "MD5": "none",
+                "upload id": "2~x",
+                "size of a part": "8388608",
+                "SHA-256 for every part": "yes",
+            },
+        ),
+        (f"https://files.example/lfs/objects/verify/{sealed('ticket', TICKET, None)}", "ticket", {"object": KEY}),
+        (f"https://files.example/lfs/big/objects/verify/{sealed('ticket', TICKET, None)}", "ticket", {"object": KEY}),
+        (f"https://files.example/u/{sealed('pass', PASS)}/s3/params", "pass", {"principal": "alice"}),
+        (
+            f"https://files.example/u/{sealed('pass', PASS)}/s3/multipart/{sealed('ticket', TICKET, None)}/1?key=x",
+            "ticket",
+            {"object": KEY},
         ),
         (sealed("grant", TICKET, None), "ticket", {"principal": "alice", "filename": "a.png"}),
         (sealed("receipt", RECEIPT), "receipt", {"ETag": '"e"', "SHA-256": "none"}),

@@ -19,13 +19,19 @@ _LABELS = {
     "sub": "principal",
     "policy": "policy",
     "size": "size",
+    "at_most": "size at most",
     "max_size": "size at most",
     "type": "type",
     "types": "types",
     "sha256": "SHA-256",
     "sha256_type": "SHA-256 is",
+    "md5": "MD5",
     "etag": "ETag",
     "meta": "metadata",
+    "upload": "name of the upload",
+    "upload_id": "upload id",
+    "part": "size of a part",
+    "sums": "SHA-256 for every part",
     "epoch": "link epoch",
     "tenant": "tenant",
     "prefix": "prefix",
@@ -44,10 +50,13 @@ class Found:
 
 
 def find_token(path: str, text: str, fragment: str) -> Found | None:
-    """Return the token of a link or ticket in `path`, of a pass in `fragment`, or the one that `text` is."""
+    """Return the token of a link, a ticket or a pass in `path`, of a pass in `fragment`, or the one that `text` is."""
     for pattern, purpose in (
         (r"/d/([^/]+)(?:/[^/]*)?", "link"),
         (r"/v1/uploads/([^/]+)(?:/(?:complete|parts))?", "ticket"),
+        (r"/s3/multipart/([^/]+)(?:/(?:complete|batch|[0-9]+))?", "ticket"),
+        (r"/lfs/(?:[^/]+/)?objects/verify/([^/]+)", "ticket"),
+        (r"/u/([^/]+)(?:/.*)?", "pass"),
     ):
         if match := re.search(f"{pattern}$", path):
             return _read(match[1], purpose)
@@ -99,6 +108,8 @@ def explain_token(found: Found, url: SplitResult | None, now: int, known: Known 
 
 
 def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     if isinstance(value, dict):
