@@ -1,6 +1,7 @@
-"""The boto3 client of the bucket: where it calls, how long it waits, and what botocore must not do by itself."""
+"""The boto3 clients of the bucket: where they call, how long they wait, and what botocore must not do by itself."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +27,8 @@ class Place:
 class Patience:
     """How long a call may take, in seconds, and how often it is tried in all; `threads` calls run at once.
 
-    A copy takes as long as the store needs to move 5 GiB, so it has its own numbers, and as many threads of its own.
+    A copy takes as long as the store needs to move 5 GiB, and so does joining 10,000 parts: these calls have their own
+    numbers, and as many threads of their own.
     """
 
     threads: int = 16
@@ -36,6 +38,37 @@ class Patience:
     copy_deadline: float = 300.0
     copy_read: float = 60.0
     attempts: int = 3
+
+
+class Clients:
+    """The clients of one bucket, made when first asked for: that takes time, and may ask for credentials."""
+
+    def __init__(self, session: boto3.Session, place: Place, patience: Patience) -> None:
+        """Make nothing yet."""
+        self.patience = patience
+        self._session = session
+        self._place = place
+        self._making = threading.Lock()
+        self._made: dict[float, S3Client] = {}
+
+    def usual(self) -> "S3Client":
+        """Return the client of calls that are answered at once."""
+        return self._client(self.patience)
+
+    def patient(self) -> "S3Client":
+        """Return the client of calls during which the store moves bytes."""
+        return self._client(replace(self.patience, read=self.patience.copy_read))
+
+    def close(self) -> None:
+        """Let connections go."""
+        for client in self._made.values():
+            client.close()
+
+    def _client(self, patience: Patience) -> "S3Client":
+        with self._making:
+            if patience.read not in self._made:
+                self._made[patience.read] = make_client(self._session, self._place, patience)
+            return self._made[patience.read]
 
 
 def make_client(session: boto3.Session, place: Place, patience: Patience) -> "S3Client":
@@ -70,5 +103,5 @@ def _stay_in_region(context: dict[str, Any], **_: object) -> None:
 
 def _expect_owner(owner: str, params: dict[str, Any], model: Any, **_: object) -> dict[str, Any]:  # noqa: ANN401 - botocore's own
     """Name the account that must own the bucket, so that a name somebody else took over is refused."""
-    source = {"ExpectedSourceBucketOwner": owner} if model.name == "CopyObject" else {}
+    source = {"ExpectedSourceBucketOwner": owner} if model.name in {"CopyObject", "UploadPartCopy"} else {}
     return {**params, "ExpectedBucketOwner": owner, **source}

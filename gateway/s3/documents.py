@@ -11,26 +11,28 @@ Document = dict[str, Any]
 
 # An explicit list: LocalStack does not know `x-amz-*`, and `*` would let a page send any x-amz header it likes.
 ALLOWED_HEADERS = (
+    "content-md5",
     "content-type",
     "if-none-match",
     "x-amz-checksum-sha256",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-meta-grant",
 )
-ALLOWED_METHODS = ("GET", "HEAD", "PUT")
+ALLOWED_METHODS = ("GET", "HEAD", "PUT", "POST")
+EXPOSED_HEADERS = ("ETag", "Location")
 CORS_MAX_AGE = 3600  # seconds; browsers cap it at 2 h (Chromium) or 24 h (Firefox)
 INCOMING_DAYS = 9  # the longest ticket, 7 days, and 2 more
 
 
 def cors(origins: Sequence[str]) -> Document:
-    """Let pages of exactly these `origins` upload and read, and see the ETag (a `CORSConfiguration`)."""
+    """Let pages of exactly these `origins` upload and read, and see what S3 answers (a `CORSConfiguration`)."""
     return {
         "CORSRules": [
             {
                 "AllowedOrigins": list(origins),
                 "AllowedMethods": list(ALLOWED_METHODS),
                 "AllowedHeaders": list(ALLOWED_HEADERS),
-                "ExposeHeaders": ["ETag"],
+                "ExposeHeaders": list(EXPOSED_HEADERS),
                 "MaxAgeSeconds": CORS_MAX_AGE,
             }
         ]
@@ -38,7 +40,11 @@ def cors(origins: Sequence[str]) -> Document:
 
 
 def lifecycle(incoming_days: int = INCOMING_DAYS) -> Document:
-    """Empty `incoming/` and drop unfinished multipart uploads after `incoming_days`: nothing else frees a key there."""
+    """Empty `incoming/` after `incoming_days`, and free the parts of multipart uploads that nobody completed.
+
+    Nothing else frees a key under `incoming/`. Under `objects/`, multipart uploads are copies that were left half done.
+    """
+    unfinished = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": incoming_days}}
     return {
         "Rules": [
             {
@@ -46,8 +52,9 @@ def lifecycle(incoming_days: int = INCOMING_DAYS) -> Document:
                 "Status": "Enabled",
                 "Filter": {"Prefix": "incoming/"},
                 "Expiration": {"Days": incoming_days},
-                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": incoming_days},
-            }
+                **unfinished,
+            },
+            {"ID": "abort-copies", "Status": "Enabled", "Filter": {"Prefix": "objects/"}, **unfinished},
         ]
     }
 
@@ -74,12 +81,17 @@ def api_policy(bucket: str) -> Document:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            # Without it S3 answers 403 for a missing key; with a condition on the prefix it refuses HeadBucket.
-            {"Sid": "List", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [_bucket(bucket)]},
+            # Without ListBucket S3 answers 403 for a missing key; with a condition on the prefix it refuses HeadBucket.
+            {
+                "Sid": "List",
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                "Resource": [_bucket(bucket)],
+            },
             {
                 "Sid": "ReadAndWrite",
                 "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:PutObject"],
+                "Action": ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
                 "Resource": [f"{_bucket(bucket)}/incoming/*", f"{_bucket(bucket)}/objects/*"],
             },
             {

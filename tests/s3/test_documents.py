@@ -8,22 +8,23 @@ def test_pages_of_exactly_these_origins_may_send_exactly_what_a_ticket_signs() -
         "CORSRules": [
             {
                 "AllowedOrigins": ["https://app.example", "https://www.example"],
-                "AllowedMethods": ["GET", "HEAD", "PUT"],
+                "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
                 "AllowedHeaders": [
+                    "content-md5",
                     "content-type",
                     "if-none-match",
                     "x-amz-checksum-sha256",
                     "x-amz-sdk-checksum-algorithm",
                     "x-amz-meta-grant",
                 ],
-                "ExposeHeaders": ["ETag"],
+                "ExposeHeaders": ["ETag", "Location"],
                 "MaxAgeSeconds": 3600,
             }
         ]
     }
 
 
-def test_incoming_is_emptied_two_days_after_the_longest_ticket() -> None:
+def test_incoming_is_emptied_and_unfinished_parts_are_freed_two_days_after_the_longest_ticket() -> None:
     assert documents.lifecycle() == {
         "Rules": [
             {
@@ -32,7 +33,13 @@ def test_incoming_is_emptied_two_days_after_the_longest_ticket() -> None:
                 "Filter": {"Prefix": "incoming/"},
                 "Expiration": {"Days": 9},
                 "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 9},
-            }
+            },
+            {
+                "ID": "abort-copies",
+                "Status": "Enabled",
+                "Filter": {"Prefix": "objects/"},
+                "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 9},
+            },
         ]
     }
 
@@ -67,9 +74,14 @@ def test_the_gateway_may_list_read_and_write_its_two_prefixes_and_delete_only_st
     }
     assert allowed == {
         ("s3:ListBucket", "arn:aws:s3:::files"),
+        ("s3:ListBucketMultipartUploads", "arn:aws:s3:::files"),
         ("s3:GetObject", "arn:aws:s3:::files/incoming/*"),
         ("s3:GetObject", "arn:aws:s3:::files/objects/*"),
         ("s3:PutObject", "arn:aws:s3:::files/incoming/*"),
         ("s3:PutObject", "arn:aws:s3:::files/objects/*"),
+        ("s3:ListMultipartUploadParts", "arn:aws:s3:::files/incoming/*"),
+        ("s3:ListMultipartUploadParts", "arn:aws:s3:::files/objects/*"),
+        ("s3:AbortMultipartUpload", "arn:aws:s3:::files/incoming/*"),
+        ("s3:AbortMultipartUpload", "arn:aws:s3:::files/objects/*"),
         ("s3:DeleteObject", "arn:aws:s3:::files/objects/*"),
     }

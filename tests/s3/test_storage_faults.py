@@ -68,8 +68,8 @@ def storage_at(
 ) -> Iterator[S3Storage]:
     place = Place("bucket", "eu-west-3", endpoint, "path", owner)
     storage = S3Storage(session, place, patience)
-    for read_timeout in (patience.read, patience.copy_read):
-        storage._client(read_timeout)  # what a test measures does not begin with this
+    for make in (storage._clients.usual, storage._clients.patient):
+        make()  # what a test measures does not begin with this
     try:
         yield storage
     finally:
@@ -189,7 +189,7 @@ async def test_what_does_not_heal_is_asked_once_and_told_only_to_the_log(
             return
         await refused(call(storage))
         assert len(store.requests) == 1
-        logged = [record for record in caplog.records if record.name == "gateway.s3.s3_storage"]
+        logged = [record for record in caplog.records if record.name == "gateway.s3.answers"]
         assert [record.levelname for record in logged] == ["WARNING" if status == 501 else "ERROR"]
         text = logged[0].getMessage()
         assert f"status {status}" in text
@@ -248,7 +248,7 @@ async def test_on_aws_a_bucket_in_another_region_is_not_ready(caplog: pytest.Log
         return AWSResponse(request.url, 200, headers, Nothing())
 
     with storage_at(None) as storage:
-        storage._client().meta.events.register("before-send.s3", send)  # type: ignore[arg-type]
+        storage._clients.usual().meta.events.register("before-send.s3", send)  # type: ignore[arg-type]
         with pytest.raises(Refusal):
             await storage.check()
     assert caplog.messages == ["the bucket lies in region sa-east-1, but requests are signed for eu-west-3"]
@@ -379,7 +379,7 @@ async def test_our_calls_go_to_the_region_and_nowhere_that_the_environment_says(
 
     place = Place("bucket", region, address_style=style)  # type: ignore[arg-type]
     storage = S3Storage(open_session(region, KEYS), place)
-    storage._client().meta.events.register("before-send.s3", send)  # type: ignore[arg-type]
+    storage._clients.usual().meta.events.register("before-send.s3", send)  # type: ignore[arg-type]
     assert await storage.head("objects/k") is None
     assert called == [url]
     storage.close()

@@ -1,0 +1,75 @@
+"""What the store's answers mean: which are none of S3's, which callers go on from, and what of them is logged."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from gateway.s3.storage import Changed, Gone, UnfitParts
+
+log = logging.getLogger(__name__)
+
+CONFLICT: Final = "ConditionalRequestConflict"
+_MEANINGS: Final[Mapping[str, type[Exception]]] = {
+    "PreconditionFailed": Changed,
+    "412": Changed,
+    CONFLICT: Changed,
+    "NoSuchKey": Changed,
+    "404": Changed,
+    "NoSuchUpload": Gone,
+    "InvalidPart": UnfitParts,
+    "InvalidPartOrder": UnfitParts,
+    "EntityTooSmall": UnfitParts,
+}
+_NOT_OF_S3 = "not an answer of S3"
+
+
+def expect(answer: Mapping[str, object], *names: str) -> None:
+    """Refuse a 200 that S3 would not give: something between us and the store has answered."""
+    if not all(name in answer for name in names):
+        raise ResponseParserError(_NOT_OF_S3)
+
+
+def expect_status(answer: Mapping[str, object], status: int) -> None:
+    """Refuse another status than S3's: "HTTP/1.1 200" and a broken line is an answer to botocore."""
+    found = answer["ResponseMetadata"]
+    if not isinstance(found, dict) or found["HTTPStatusCode"] != status:
+        raise ResponseParserError(_NOT_OF_S3)
+
+
+def code_of(error: ClientError) -> str:
+    """Return S3's code, or the status where an answer has no body."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Raise what a refusal of the store means to callers that go on from it; any other stays as it is."""
+    try:
+        yield
+    except ClientError as error:
+        meaning = _MEANINGS.get(code_of(error))
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def report(error: Exception) -> None:
+    """Log what went wrong, without botocore's text: it holds URLs."""
+    if not isinstance(error, ClientError):
+        log.warning("the storage does not answer: %s", type(error).__name__)
+        return
+    answer = error.response["ResponseMetadata"]
+    log.log(
+        logging.WARNING if answer["HTTPStatusCode"] >= 500 else logging.ERROR,  # noqa: PLR2004 - 4xx does not heal by itself
+        "the storage refuses %s: %s, status %s, request %s, after %s retries, the bucket's region %s",
+        error.operation_name,
+        code_of(error),
+        answer["HTTPStatusCode"],
+        answer.get("RequestId"),
+        answer.get("RetryAttempts"),
+        answer.get("HTTPHeaders", {}).get("x-amz-bucket-region", "unknown"),
+    )
