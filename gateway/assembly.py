@@ -7,7 +7,7 @@ from itertools import pairwise
 from gateway.errors import Code, Refusal
 from gateway.grants.tickets import Multipart, Ticket
 from gateway.s3.parts import Plan
-from gateway.s3.storage import ArrivedPart, Changed, Gone, Storage, UnfitParts
+from gateway.s3.storage import ArrivedPart, Gone, Storage, UnfitParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Misfit(Exception):  # noqa: N818 - a verdict, not a fault
 async def assemble(storage: Storage, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> None:
     """Make the upload of its parts: those that the client names, else all that have arrived.
 
-    Returns also when somebody else has done it, or when its reply was lost: the key tells. Raises Misfit, and
-    `not-uploaded` or `invalid-request` for parts that can still become right.
+    Returns also when somebody else has done it, or when its reply was lost: the key tells. Raises Changed where looking
+    again helps, Misfit, and `not-uploaded` or `invalid-request` for parts that can still become right.
     """
     multipart, key = ticket.divided(), ticket.grant.key.upload_key
     try:
@@ -34,7 +34,7 @@ async def assemble(storage: Storage, ticket: Ticket, claimed: Sequence[ClaimedPa
         parts = arrived if claimed is None else _named(arrived, claimed)
         _weigh(ticket, multipart, parts)
         await storage.complete_upload(key, multipart.upload_id, parts)
-    except (Changed, Gone):
+    except Gone:
         return
     except UnfitParts:
         raise Refusal(

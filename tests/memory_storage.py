@@ -155,7 +155,7 @@ class MemoryStorage:
         if any(later.number <= earlier.number for earlier, later in pairwise(parts)):
             raise UnfitParts
         if any(part.number not in upload.parts or upload.parts[part.number][0] != part for part in parts):
-            raise UnfitParts
+            raise Changed
         if any(part.size < self.min_part for part in parts[:-1]):
             raise UnfitParts
         body = b"".join(upload.parts[part.number][1] for part in parts)

@@ -76,7 +76,7 @@ class Store(Protocol):
 
 class MemoryStore:
     def __init__(self) -> None:
-        self.storage = MemoryStorage(NOW)
+        self.storage = MemoryStorage(NOW, min_part=1)
 
     def grant(self) -> Grant:
         return a_grant(NOW)

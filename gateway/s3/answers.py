@@ -20,7 +20,7 @@ _MEANINGS: Final[Mapping[str, type[Exception]]] = {
     "NoSuchKey": Changed,
     "404": Changed,
     "NoSuchUpload": Gone,
-    "InvalidPart": UnfitParts,
+    "InvalidPart": Changed,
     "InvalidPartOrder": UnfitParts,
     "EntityTooSmall": UnfitParts,
 }

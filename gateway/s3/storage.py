@@ -14,7 +14,7 @@ class Gone(Exception):  # noqa: N818 - as above
 
 
 class UnfitParts(Exception):  # noqa: N818 - as above
-    """The store does not make an object of these parts, for one because a part before the last is below 5 MiB."""
+    """The store makes no object of these parts, because one before the last is below 5 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class Storage(Protocol):
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[ArrivedPart]) -> None:
         """Make the object of these parts, only where there is none. Raises Changed, Gone and UnfitParts.
 
+        Changed means that an object is there, or that a part is no longer as it is named.
         After a lost reply a repeat inside this very call can raise Changed or Gone too: look what is there.
         """
 
