@@ -139,6 +139,19 @@ def copy(server: S3Server, **condition: str) -> int:
     )
 
 
+def post(server: S3Server, body: bytes = BODY, **changes: str) -> int:
+    """Post a form with exactly its key, type and metadata, and at most as many bytes; change or add fields."""
+    fields = {"content-type": TYPE, "x-amz-meta-grant": "sealed"}
+    form = server.s3().generate_presigned_post(
+        server.bucket,
+        key(),
+        Fields=dict(fields),
+        Conditions=[*({name: text} for name, text in fields.items()), ["content-length-range", 1, len(BODY)]],
+        ExpiresIn=900,
+    )
+    return httpx.post(form["url"], data={**form["fields"], **changes}, files={"file": body}).status_code
+
+
 def put_large_metadata(server: S3Server) -> int:
     metadata = {"note": "x" * 3000}  # AWS: at most 2 KB
     return refused(server.s3().put_object, Bucket=server.bucket, Key=key(), Body=BODY, Metadata=metadata)
@@ -169,6 +182,15 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
     "metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-grant": "forged"}),
     "no unsigned metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-more": "x"}),
     "metadata of 2 KB": put_large_metadata,
+    "form": lambda server: min(
+        post(server, key=key()),
+        post(server, **{"content-type": "text/html"}),
+        post(server, **{"x-amz-meta-grant": "forged"}),
+        post(server, BODY + b"!"),
+        post(server, b""),
+    ),
+    "signature of a form": lambda server: post(server, **{"x-amz-signature": "0" * 64}),
+    "no field beside a form's": lambda server: post(server, **{"x-amz-meta-more": "x"}),
     "copy if-match": lambda server: copy(server, CopySourceIfMatch='"00000000000000000000000000000000"'),
     "copy if-none-match": lambda server: copy(server, IfNoneMatch="*"),
     "no write without credentials": lambda server: (
@@ -192,6 +214,7 @@ def test_a_server_accepts_the_request_that_none_of_the_probes_spoiled(s3_server:
     assert presign_put(s3_server).send() == 200
     assert get(s3_server) == 200
     assert copy(s3_server) == 200
+    assert post(s3_server) in {201, 204}
 
 
 def test_a_server_lets_in_the_pages_that_its_bucket_names(s3_server: S3Server) -> None:
