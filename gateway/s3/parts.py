@@ -26,7 +26,7 @@ class Plan:
         if not 1 <= size <= MAX_OBJECT:
             raise ValueError(f"a multipart upload has 1 to {MAX_OBJECT} bytes, not {size}")
         least = -(-size // MAX_PARTS)
-        return cls(size, max(usual, min(-(-least // MIB) * MIB, MAX_PART)))
+        return cls(size, usual if least <= usual else min(-(-least // MIB) * MIB, MAX_PART))
 
     @property
     def part_count(self) -> int:
