@@ -46,13 +46,16 @@ def code_of(error: ClientError) -> str:
 
 
 @contextmanager
-def understood() -> Iterator[None]:
-    """Raise what a refusal of the store means to callers that go on from it; any other stays as it is."""
+def understood(*meant: type[Exception]) -> Iterator[None]:
+    """Raise what a refusal of the store means to callers that go on from it: any of `meant`, or of all.
+
+    Any other stays as it is: a store that speaks of a multipart upload where there is none is not understood.
+    """
     try:
         yield
     except ClientError as error:
         meaning = _MEANINGS.get(code_of(error))
-        if meaning is None:
+        if meaning is None or (meant and meaning not in meant):
             raise
         raise meaning from error
 

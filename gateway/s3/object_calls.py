@@ -45,7 +45,7 @@ class ObjectCalls:
         request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key, "IfMatch": if_match}
         if size:
             request["Range"] = f"bytes=0-{size - 1}"
-        with understood():
+        with understood(Changed):
             for _ in range(self._clients.patience.attempts - 1):
                 try:
                     return self._front(request, size)
@@ -74,7 +74,7 @@ class ObjectCalls:
 
     def copy(self, source: str, target: str, if_match: str, content_type: str, metadata: Mapping[str, str]) -> None:
         """See Storage."""
-        with understood():
+        with understood(Changed):
             answer = self._clients.patient().copy_object(
                 Bucket=self._bucket,
                 Key=target,
@@ -111,7 +111,7 @@ class ObjectCalls:
         elif if_match is not None:
             # Ceph 16 compares it with the bare ETag. S3 API reference, PutObject: "Expects the ETag value as a string."
             request["IfMatch"] = if_match.strip('"')
-        with understood():
+        with understood(Changed):
             self._put(request)
 
     def _put(self, request: "PutObjectRequestTypeDef") -> None:
