@@ -130,7 +130,7 @@ def policy(allowed: Policy) -> schemas.PolicySummary:
 
 def _issued_at(call: Call, found: StoredObject) -> int:
     """Return the moment of storing, so that a repeat is answered alike; never our future, if the store's clock errs."""
-    return min(found.stored_at, call.now)
+    return min(found.stored_at, call.gateway.clock())  # a call may have begun seconds before its object was stored
 
 
 def _receipt(call: Call, found: StoredObject) -> str:

@@ -101,7 +101,8 @@ def test_the_limits_of_a_request_are_those_of_the_guard() -> None:
 
 
 def test_the_loop_for_large_files_sends_all_parts_and_run_again_goes_on(desk: Desk) -> None:
-    (loop,) = blocks(PAGE, "bash")
+    (block,) = blocks(PAGE, "bash")
+    loop = f"set -a; . .gateway/dev.env; set +a\n{block}"
     broken_off = loop.replace("  echo", '  [ "$number" != 5 ] || exit 0\n  echo')
     assert broken_off != loop
     assert desk.bash(broken_off) == "".join(f"part {number}\n" for number in range(1, 5))

@@ -29,6 +29,7 @@ MIB = 1_048_576
 HOST = "127.0.0.1"
 SENTINEL = "never-to-be-repeated"
 POLICIES = {"default": {"content_types": ALL_TYPES, "min_size": 0, "max_size": "1 TiB"}}
+PARTS: dict[str, object] = {"part_numbers": [1]}
 UPLOAD = {"filename": "a.png", "content_type": "image/png", "size": 1}
 NAME = "default/default/0123456789abcdef0123456789abcdef.png"
 
@@ -81,7 +82,7 @@ def ticket(server: Server) -> str:
 
 @pytest.fixture(scope="module")
 def divided(server: Server) -> str:
-    """A ticket for an upload in 9,309 parts, of which none has arrived."""
+    """A ticket for an upload in 9,310 parts, of which none has arrived."""
     return divided_ticket(server.address)
 
 
@@ -234,7 +235,7 @@ DIGEST = schemas.EMPTY_SHA256
 NO_PART_NAMES = ("0", "00001", "01", "-1", "+1", "1 ", "1.0", "1e3", "0x1", "", "a", "\u0661", "10001", "99999", "2")
 LISTS_THAT_ARE_NO_PART_NUMBERS: tuple[object, ...] = (
     *([], {}, [0], [-1], [10_001], [10**30], [1.0], [1.5], ["1"], ["1e3"], [True], [None], [[1]], [{}], ["NaN"]),
-    *([1, 1], [1, 2, 1], [1, 9_310], list(range(1, 1002)), [1] * 1000),
+    *([1, 1], [1, 2, 1], [1, 9_311], list(range(1, 1002)), [1] * 1000),
 )
 
 FIELDS: dict[type[schemas.Request], dict[str, Kind]] = {
@@ -295,7 +296,7 @@ FIELDS: dict[type[schemas.Request], dict[str, Kind]] = {
 }
 ROUTES: dict[type[schemas.Request], tuple[str, dict[str, object]]] = {
     schemas.UploadRequest: ("/v1/uploads", UPLOAD),
-    schemas.PartsRequest: ("/v1/uploads/{ticket}/parts", {"part_numbers": [1]}),
+    schemas.PartsRequest: ("/v1/uploads/{ticket}/parts", PARTS),
     schemas.CompleteRequest: ("/v1/uploads/{ticket}/complete", {}),
     schemas.CompletedPart: ("/v1/uploads/{ticket}/complete", {"part_number": 1, "etag": '"a"'}),
     schemas.CompleteByKeyRequest: ("/v1/uploads/complete", {"upload_key": f"incoming/{NAME}"}),
@@ -627,7 +628,8 @@ def test_a_wrong_query_is_refused(address: Address, query: str, code: str) -> No
     ],
 )
 def test_weird_credentials_are_401(address: Address, ticket: str, credentials: bytes) -> None:
-    replies = [post(address, route, {}, authorization=credentials) for route in routes_with_a_body(ticket)]
+    bodies = {route: PARTS if route.endswith("/parts") else {} for route in routes_with_a_body(ticket)}
+    replies = [post(address, route, body, authorization=credentials) for route, body in bodies.items()]
     assert [refused(reply) for reply in replies] == ["unauthenticated"] * len(replies)
     assert [reply.one("www-authenticate") for reply in replies] == ["Bearer"] * len(replies)
 

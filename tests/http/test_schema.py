@@ -149,7 +149,9 @@ def test_credentials_are_asked_for_exactly_where_the_document_says(
 ) -> None:
     security = operations(document)[method, path].get("security")
     url = base_url + path.format(ticket=ticket, token="a", filename="a", key="a")
-    body: dict[str, str] | None = {} if method == "POST" else None
+    body: dict[str, object] | None = {} if method == "POST" else None
+    if path.endswith("/parts"):
+        body = {"part_numbers": [1]}
     without = httpx.request(method, url, json=body).status_code == 401
     wrong = httpx.request(method, url, json=body, headers={"authorization": "Bearer gwk_nobody"}).status_code == 401
     assert (without, wrong) == (security == REQUIRED, security in (REQUIRED, ALLOWED))
@@ -261,6 +263,15 @@ def test_a_whole_journey_meets_every_success_that_the_document_lists(
     aborted = call("POST", "/v1/uploads", WISH)["ticket"]
     call("DELETE", "/v1/uploads/{ticket}", ticket=aborted)
     assert call("GET", "/v1/uploads/{ticket}", ticket=aborted)["status"] == "aborted"
+
+    stream = call("POST", "/v1/uploads", {"filename": "a.txt", "content_type": "text/plain"})
+    wanted_parts = {"part_numbers": [1], "sizes": {"1": 2}}
+    (part,) = call("POST", "/v1/uploads/{ticket}/parts", wanted_parts, ticket=stream["ticket"])["parts"]
+    etag = httpx.put(part["url"], content=b"hi", headers=part["headers"]).raise_for_status().headers["etag"]
+    arrived = call("GET", "/v1/uploads/{ticket}", ticket=stream["ticket"])
+    assert (arrived["status"], arrived["parts"]) == ("uploading", [{"part_number": 1, "size": 2, "etag": etag}])
+    named = {"parts": [{"part_number": 1, "etag": etag}]}
+    assert call("POST", "/v1/uploads/{ticket}/complete", named, ticket=stream["ticket"])["status"] == "stored"
 
     false = call("POST", "/v1/uploads", {"filename": "a.txt", "content_type": "text/plain", "size": 6})
     call.put(false, b"<html>")

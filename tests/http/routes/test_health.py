@@ -52,6 +52,7 @@ async def test_the_openapi_document_is_shown_where_the_settings_say_so() -> None
         "/v1/uploads": ["post"],
         "/v1/uploads/complete": ["post"],
         "/v1/uploads/{ticket}": ["delete", "get"],
+        "/v1/uploads/{ticket}/parts": ["post"],
         "/v1/uploads/{ticket}/complete": ["post"],
         "/v1/passes": ["post"],
         "/v1/policies": ["get"],

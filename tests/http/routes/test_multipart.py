@@ -490,7 +490,7 @@ async def test_a_promotion_that_takes_long_is_202_and_a_repeat_ends_it(
         body = film(20 * MIB)
         ticket = await issue_divided(client, len(body))
         await send(bucket, ticket, body, ticket["multipart"]["parts"])
-        promoting = {**NOTHING, "status": "promoting", "parts": []}
+        promoting: dict[str, object] = {**NOTHING, "status": "promoting", "parts": []}
         for _ in range(2):
             answer = await complete(client, ticket)
             assert (answer.status_code, answer.json()) == (202, {**promoting, "retry_after": 3})
