@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from gateway.s3.answers import code_of, expect, expect_status, understood
 from gateway.s3.clients import Clients
-from gateway.s3.storage import ArrivedPart, Gone
+from gateway.s3.storage import ArrivedPart, Changed, Gone
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
@@ -47,17 +47,22 @@ class MultipartCalls:
 
     def parts(self, key: str, upload_id: str) -> Sequence[ArrivedPart]:
         """See Storage."""
-        request: ListPartsRequestTypeDef = {"Bucket": self._bucket, "Key": key, "UploadId": upload_id}
+        try:
+            with understood():
+                return self._parts({"Bucket": self._bucket, "Key": key, "UploadId": upload_id})
+        except Changed as error:  # Ceph 16 calls it NoSuchKey
+            raise Gone from error
+
+    def _parts(self, request: "ListPartsRequestTypeDef") -> Sequence[ArrivedPart]:
         found: list[PartTypeDef] = []
-        with understood():
-            while True:
-                answer = self._clients.usual().list_parts(**request)
-                expect(answer, "IsTruncated")
-                found += answer.get("Parts", [])
-                if not answer["IsTruncated"]:
-                    return [_arrived(part) for part in sorted(found, key=lambda part: part["PartNumber"])]
-                expect(answer, "Parts")  # or a store that says "more" and gives nothing is asked for ever
-                request["PartNumberMarker"] = answer["Parts"][-1]["PartNumber"]
+        while True:
+            answer = self._clients.usual().list_parts(**request)
+            expect(answer, "IsTruncated")
+            found += answer.get("Parts", [])
+            if not answer["IsTruncated"]:
+                return [_arrived(part) for part in sorted(found, key=lambda part: part["PartNumber"])]
+            expect(answer, "Parts")  # or a store that says "more" and gives nothing is asked for ever
+            request["PartNumberMarker"] = answer["Parts"][-1]["PartNumber"]
 
     def copy_part(  # noqa: PLR0913 - see Storage
         self, source: str, target: str, upload_id: str, number: int, *, if_match: str, first: int, last: int
