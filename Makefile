@@ -14,7 +14,7 @@ WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
-.PHONY: help run test check format bench bench-quick lock clean
+.PHONY: help run test test-ceph check format bench bench-quick lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -22,9 +22,13 @@ help: ## what there is
 run: .venv/.server ## the gateway with an S3 server of its own, on http://127.0.0.1:8000 (ARGS="--port 8123")
 	@exec $(BIN)/gateway dev $(ARGS)
 
-test: .venv/.dev ## all tests, against real servers and a real browser, with coverage (ARGS="tests/s3 -k name")
-	@.ci/need nginx=nginx-light chromium=chromium wrk=wrk openssl=openssl node=nodejs /usr/share/fonts=fonts-dejavu-core
-	@$(BIN)/pytest -n $(WORKERS) $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
+test: .venv/.dev .venv/.npm ## all tests but those over Ceph, with real servers, clients and browser, and coverage (ARGS="tests/s3 -k name")
+	@.ci/need nginx=nginx-light chromium=chromium wrk=wrk openssl=openssl curl=curl git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
+	@$(BIN)/pytest -n $(WORKERS) --ignore=tests/ceph $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
+
+test-ceph: .venv/.dev .venv/.npm ## the tests that run over Ceph as well (ARGS="-k name")
+	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw chromium=chromium git=git git-lfs=git-lfs
+	@$(BIN)/pytest tests/ceph $(ARGS)
 
 check: .venv/.dev ## format, lint, types, CloudFormation
 	@$(BIN)/ruff format --check --quiet .
@@ -53,6 +57,7 @@ lock: .venv/.uv ## pin what pyproject.toml asks for (UPGRADE=1: the newest of it
 	@$(COMPILE) localstack/requirements.in -o localstack/requirements.lock
 
 clean: ## remove what was installed and built; .gateway stays
+	find tests -name node_modules -prune -exec rm -rf {} +
 	rm -rf .venv .venv-* build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .localstack
 
 .venv/.uv: requirements/bootstrap.lock
@@ -69,4 +74,10 @@ clean: ## remove what was installed and built; .gateway stays
 
 .venv/.dev: requirements/dev.lock .venv/.server
 	@$(UV) pip install --quiet --require-hashes --requirement $<
+	@touch $@
+
+# The clients of other people that npm has: tests/protocols/install puts them where the tests look.
+.venv/.npm: $(wildcard tests/protocols/install tests/protocols/*/package.json) .venv/.uv
+	@.ci/need node=nodejs npm=npm
+	@if [ -e tests/protocols/install ]; then tests/protocols/install; fi
 	@touch $@
