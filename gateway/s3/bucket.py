@@ -99,7 +99,7 @@ class Bucket:
         fields = {
             "key": grant.key.upload_key,
             "success_action_status": "201",  # with the Location and the ETag that Uppy 5 waits for
-            "content-type": grant.content_type,
+            "Content-Type": grant.content_type,  # spelt as AWS writes it: LocalStack knows no other
             _GRANT_HEADER: grant_token,
         }
         sizes = min_size, min(grant.size, MAX_SINGLE_PUT)

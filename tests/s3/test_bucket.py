@@ -194,7 +194,7 @@ def test_a_form_is_for_exactly_the_key_type_and_grant_and_for_a_size_within_its_
     said = {
         "key": f"incoming/default/photos/{NAME}form.png",
         "success_action_status": "201",
-        "content-type": "image/png",
+        "Content-Type": "image/png",
         "x-amz-meta-grant": "sealed",
         "x-amz-algorithm": "AWS4-HMAC-SHA256",
         "x-amz-credential": "AKIDEXAMPLE/20270115/eu-west-3/s3/aws4_request",
