@@ -386,6 +386,21 @@ async def test_parts_are_named_once_in_their_order_and_as_they_arrived(
     assert (await downloaded(bucket, strict_client, answer.json())).content == body
 
 
+async def test_parts_that_do_not_add_up_to_the_granted_size_are_rejected_and_freed(
+    strict: S3Server, strict_client: httpx.AsyncClient
+) -> None:
+    for size in (999, 1001):
+        ticket = await issue_divided(strict_client, 1000)
+        (upload_id,) = left_behind(strict, ticket)
+        strict.admin_s3().upload_part(  # no URL that we sign would let it in
+            Bucket=strict.bucket, Key=ticket["upload_key"], UploadId=upload_id, PartNumber=1, Body=film(size)
+        )
+        for _ in range(2):
+            assert_refused(await complete(strict_client, ticket), Code.SIZE_MISMATCH)
+        assert (await status_of(strict_client, ticket))["status"] == "rejected"
+        assert left_behind(strict, ticket) == []
+
+
 async def test_bytes_that_are_not_what_was_declared_are_rejected_in_parts_too(
     strict_client: httpx.AsyncClient, bucket: httpx.AsyncClient
 ) -> None:

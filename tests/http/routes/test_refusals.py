@@ -8,12 +8,19 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.content.filenames import Filename
 from gateway.errors import Code
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Grant
+from gateway.grants.tickets import Multipart, Ticket
 from tests.faults.store import Fault, answer, closed_port, error, failing, found
-from tests.gateways import calling, make_app
-from tests.http.routes.flow import NOW, NOWHERE, PNG, TENANTS, WISH, assert_refused, complete, issue, put, store
+from tests.gateways import calling, make_app, settings
+from tests.http.routes.flow import MIB, NOW, NOWHERE, PNG, TENANTS, WISH, assert_refused, complete, issue, put, store
 
 KEY = f"objects/default/default/{'0' * 32}.png"
+
+GRANT = Grant("alice", ObjectKey.parse_key(KEY), "image/png", 1, None, Filename("a.png"), {}, NOW, NOW + 60)
+DIVIDED = settings(NOWHERE, tenants=TENANTS).tokens().seal_ticket(Ticket(GRANT, Multipart("an-upload-id", 8 * MIB)))
 
 Call = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
@@ -159,6 +166,9 @@ STORAGE_CALLS: dict[str, Call] = {
     "status": lambda client: _ticketed(client, "GET", "status_url"),
     "complete": lambda client: _ticketed(client, "POST", "complete_url"),
     "abort": lambda client: _ticketed(client, "DELETE", "abort_url"),
+    "status of parts": lambda client: client.get(f"/v1/uploads/{DIVIDED}"),
+    "complete parts": lambda client: client.post(f"/v1/uploads/{DIVIDED}/complete", json={}),
+    "abort parts": lambda client: client.delete(f"/v1/uploads/{DIVIDED}"),
     "list": lambda client: client.get("/v1/objects"),
     "read": lambda client: client.get(f"/v1/objects/{KEY}"),
     "delete": lambda client: client.delete(f"/v1/objects/{KEY}"),

@@ -476,6 +476,34 @@ class Stalled(MemoryStorage):
         await super().copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
 
 
+async def test_a_completion_that_took_seconds_is_answered_like_its_repeat() -> None:
+    moment = NOW
+
+    class Slow(MemoryStorage):
+        """A bucket in which a copy takes seven seconds."""
+
+        async def copy(
+            self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]
+        ) -> None:
+            nonlocal moment
+            self.now = moment = NOW + 7
+            await super().copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
+
+    storage, app = Slow(NOW), make_app(NOWHERE, clock=lambda: moment, tenants=TENANTS)
+    gateway = app.state.gateway
+    uploads = Uploads(storage, gateway.tokens, lambda: "nonce")
+    app.state.gateway = replace(gateway, storage=storage, uploads=uploads)
+    async with calling(app) as client:
+        ticket = await issue(client)
+        metadata = {"grant": ticket["upload"]["headers"]["x-amz-meta-grant"]}
+        storage.upload(
+            ticket["upload_key"], PNG, content_type="image/png", metadata=metadata, checksum_sha256=PNG_SHA256
+        )
+        first = await complete(client, ticket)
+        assert first.json()["object"]["stored_at"] == "2027-01-15T08:00:07Z"
+        assert (await complete(client, ticket)).content == first.content
+
+
 async def test_a_promotion_that_takes_long_is_202_and_says_when_to_ask_again() -> None:
     storage, app = Stalled(NOW), make_app(NOWHERE, clock=lambda: NOW, tenants=TENANTS)
     gateway = app.state.gateway
