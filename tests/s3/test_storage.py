@@ -1,122 +1,16 @@
 """One contract for every Storage: the fake that other tests use, and each server, keep the same promises."""
 
 import asyncio
-import base64
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
-from hashlib import md5, sha256
+from dataclasses import replace
 
-import boto3
 import pytest
 
 from gateway.errors import Code, Refusal
-from gateway.s3.clients import Place
-from gateway.s3.credentials import open_session
-from gateway.s3.s3_storage import S3Storage
-from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Changed, Head, Page, Storage
-from tests.memory_storage import MemoryStorage
-from tests.servers.known import NOT_ENFORCED
+from gateway.s3.storage import Changed, Head, Page
+from tests.s3.subjects import GONE, PICTURE, SCRIPT, Subject, checksum, etag, on_server, opened, place_of
 from tests.servers.s3 import S3Server
-
-PICTURE = b"\x89PNG\r\n\x1a\nnot much of a picture"
-SCRIPT = b"<script>alert(1)</script>"
-NEEDS = {"test_a_copy_of_other_bytes_than_were_proved_is_not_made": "copy if-match"}
-GONE = '"00000000000000000000000000000000"'
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A storage, and what a client with a presigned PUT does to the same bucket."""
-
-    storage: Storage
-    upload: Callable[[str, bytes], None]
-    root: str  # its own corner of a bucket that tests share
-
-
-def place_of(server: S3Server) -> Place:
-    return Place(server.bucket, server.region, server.endpoint, "path")
-
-
-@cache
-def session_of(region: str, access_key_id: str, secret_access_key: str) -> boto3.Session:
-    """Open one session for all tests: it keeps the description of S3, which takes long to read."""
-    return open_session(region, Credentials(access_key_id, secret_access_key))
-
-
-@contextmanager
-def opened(server: S3Server, place: Place) -> Iterator[S3Storage]:
-    """Speak to a server as the gateway does."""
-    storage = S3Storage(session_of(server.region, server.access_key_id, server.secret_access_key), place)
-    try:
-        yield storage
-    finally:
-        storage.close()
-
-
-def checksum(body: bytes) -> str:
-    return base64.b64encode(sha256(body).digest()).decode()
-
-
-def etag(body: bytes) -> str:
-    return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
-
-
-def in_memory(root: str) -> Subject:
-    storage = MemoryStorage(now=int(time.time()))
-
-    def upload(key: str, body: bytes) -> None:
-        storage.upload(
-            key, body, content_type="image/png", metadata={"Grant": "sealed"}, checksum_sha256=checksum(body)
-        )
-
-    return Subject(storage, upload, root)
-
-
-def on_server(server: S3Server, storage: S3Storage, root: str) -> Subject:
-    client = server.s3()
-
-    def upload(key: str, body: bytes) -> None:
-        client.put_object(
-            Bucket=server.bucket,
-            Key=key,
-            Body=body,
-            ContentType="image/png",
-            Metadata={"Grant": "sealed"},
-            ChecksumAlgorithm="SHA256",
-            ChecksumSHA256=checksum(body),
-            # Nothing in a presigned PUT keeps a client from adding these.
-            CacheControl="public, max-age=31536000",
-            ContentDisposition="inline",
-            ContentEncoding="gzip",
-            ContentLanguage="tlh",
-        )
-
-    return Subject(storage, upload, root)
-
-
-@pytest.fixture(params=["memory", "moto", "ministack", "localstack"])
-def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
-    feature = NEEDS.get(request.node.originalname)
-    if feature is not None and request.param in NOT_ENFORCED[feature]:
-        request.applymarker(pytest.mark.xfail(reason=feature, strict=True, raises=pytest.fail.Exception))
-    root = f"objects/contract/{secrets.token_hex(8)}/"
-    if request.param == "memory":
-        yield in_memory(root)
-        return
-    server: S3Server = request.getfixturevalue(request.param)
-    with opened(server, place_of(server)) as storage:
-        yield on_server(server, storage, root)
-
-
-@pytest.fixture(params=["moto", "ministack", "localstack"])
-def server(request: pytest.FixtureRequest) -> S3Server:
-    found: S3Server = request.getfixturevalue(request.param)
-    return found
 
 
 async def put(subject: Subject, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> None:
