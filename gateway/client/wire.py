@@ -1,0 +1,245 @@
+"""Requests to the gateway and to the bucket, repeated while that is worth it; credentials go to the gateway alone."""
+
+import asyncio
+import json
+import logging
+import random
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gateway.client.bodies import Body
+from gateway.client.errors import PASSING, GatewayError, RefusedError, UnreachableError, from_problem, unexpected
+from gateway.client.values import Json, Presigned, Status, Value, read
+
+ATTEMPTS = 5  # per call, the first included
+BACK_OFF = 0.5  # seconds; doubles with each attempt
+LONGEST_WAIT = 60.0  # seconds, however long a Retry-After is
+CONNECT_TIMEOUT = 10.0  # seconds
+ERROR_BYTES = 65_536  # of an error's body that are read
+NO_ANSWER = 0
+_S3_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+_OURS: ContextVar[bool] = ContextVar("a_request_of_the_gateway_s_client", default=False)
+
+
+class _Unheard(logging.Filter):
+    """Keeps what these modules would log of our requests, whose addresses are secrets, out of every log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - all that is logged in such a moment is meant
+        return not _OURS.get()
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_Unheard())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the bucket said to a presigned request; `code` is S3's own, `retry_after` in seconds."""
+
+    status: int
+    code: str | None = None
+    expired: bool = False
+    retry_after: float | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether the bytes are there."""
+        return httpx.codes.is_success(self.status)
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the bytes may be there all the same: no answer came, or one that an earlier attempt explains."""
+        passing = self.status in PASSING or self.status >= httpx.codes.INTERNAL_SERVER_ERROR
+        return passing or self.status in {NO_ANSWER, 409, 412} or self.code == "RequestTimeout"
+
+    def refusal(self) -> GatewayError:
+        """Return the error to raise for good."""
+        if self.status == NO_ANSWER:
+            return UnreachableError("storage-unreachable", "The storage cannot be reached.")
+        name = self.code or str(self.status)
+        return RefusedError("storage-refused", f"The storage refused what was sent ({name}).", self.status)
+
+
+class Wire:
+    """Speaks to one gateway, and to whatever bucket it names."""
+
+    def __init__(
+        self, url: str, credentials: str | None, *, timeout: float, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        """Take the gateway's address; `timeout` in seconds is how long the other side may be silent."""
+        self.url = _address(url)
+        self._authorization = {} if credentials is None else {"authorization": f"Bearer {_plain(credentials)}"}
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=None),
+            headers={"user-agent": "signed-url-gateway", "accept-encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def ask(self, method: str, path: str, body: Json | None = None, *, authorized: bool = True) -> Json:
+        """Call the gateway, and again while it cannot be reached or asks for time; raises GatewayError."""
+
+        async def call() -> Json:
+            try:
+                with _Unlogged():
+                    headers = self._authorization if authorized else {}
+                    answer = await self._http.request(method, self.url + path, json=body, headers=headers)
+            except httpx.TransportError:
+                raise UnreachableError("gateway-unreachable", "The gateway cannot be reached.") from None
+            if not answer.is_success:
+                raise refusal(answer, answer.content)
+            return _document(answer)
+
+        return await patiently(call)
+
+    async def put(self, request: Presigned, body: Body, sent: Callable[[int], None]) -> Answer:
+        """Send a presigned request once. Of a network that fails the answer tells; of the file here an error does."""
+        headers = {**request.headers, "content-length": str(body.size)}
+        try:
+            async with (
+                aclosing(_counted(body, sent)) as pieces,
+                self.stream(request.method, request.url, headers, pieces) as answer,
+            ):
+                return Answer(answer.status_code) if answer.is_success else await _error(answer)
+        except (httpx.TransportError, httpx.InvalidURL):
+            return Answer(NO_ANSWER)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, headers: Mapping[str, str], content: AsyncIterator[bytes] | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Send one request, which carries no credentials and follows no redirect, and give its answer as it comes."""
+        with _Unlogged():
+            request = self._http.build_request(method, url, headers=dict(headers), content=content)
+            answer = await self._http.send(request, stream=True, follow_redirects=False)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def status(self, token: str, *, authorized: bool = False) -> Status:
+        """Ask where an upload stands; authorized, to be told only of the caller's own."""
+        return read(Status.read, await self.ask("GET", upload_path(token), authorized=authorized))
+
+    async def complete(self, token: str) -> Status:
+        """Complete an upload, or hear how far that is."""
+        return read(Status.read, await self.ask("POST", f"{upload_path(token)}/complete", {}, authorized=False))
+
+    async def abort(self, token: str) -> None:
+        """Revoke an upload, as far as that works."""
+        # Else the ticket ends by itself, and the bucket's lifecycle rule frees what it holds.
+        with suppress(GatewayError):
+            await self.ask("DELETE", upload_path(token), authorized=False)
+
+
+def upload_path(token: str) -> str:
+    """Return the path of an upload's own routes."""
+    return f"/v1/uploads/{quote(token, safe='')}"
+
+
+def refusal(answer: httpx.Response, body: bytes) -> RefusedError:
+    """Read what the gateway refused with."""
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    return from_problem(problem, answer.status_code, retry_after(answer))
+
+
+async def patiently(call: Callable[[], Awaitable[Value]]) -> Value:
+    """Call until it succeeds, fails for good or has failed too often; raises GatewayError."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await call()
+        except GatewayError as failure:
+            if attempt == ATTEMPTS or not failure.passing:
+                raise
+            await pause(attempt, failure.retry_after)
+    raise AssertionError  # the last attempt returns or raises
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds that an answer asks to wait, if it says so in seconds."""
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdecimal() else None
+
+
+async def pause(attempt: int, wait: float | None = None) -> None:
+    """Wait as long as was asked for, else longer with each attempt; spread, so that not all come back at once."""
+    back_off = BACK_OFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - chance, not a secret
+    await asyncio.sleep(min(back_off if wait is None else wait, LONGEST_WAIT))
+
+
+class _Unlogged:
+    """While it is entered, what this task asks is logged by nobody."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _OURS.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _OURS.reset(self._token)
+
+
+async def _counted(body: Body, sent: Callable[[int], None]) -> AsyncGenerator[bytes]:
+    async with aclosing(body.pieces()) as pieces:
+        async for piece in pieces:
+            yield piece
+            sent(len(piece))
+
+
+async def read_error(answer: httpx.Response) -> bytes:
+    """Read the body of an error, as far as one is worth reading."""
+    received = b""
+    async for piece in answer.aiter_raw():
+        received += piece
+        if len(received) >= ERROR_BYTES:
+            break
+    return received
+
+
+async def _error(answer: httpx.Response) -> Answer:
+    text = (await read_error(answer)).decode("utf-8", "replace")
+    code = _S3_CODE.search(text)
+    expired = answer.status_code in {400, 403} and "expired" in text.lower()
+    return Answer(answer.status_code, code[1] if code else None, expired, retry_after(answer))
+
+
+def _document(answer: httpx.Response) -> dict[str, Any]:
+    if not answer.content:
+        return {}
+    try:
+        document = answer.json()
+    except ValueError:
+        raise unexpected() from None
+    if not isinstance(document, dict):
+        raise unexpected()
+    return document
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo or parsed.query or parsed.fragment:
+        raise ValueError("the gateway's address is one like https://files.example.com")
+    return url.rstrip("/")
+
+
+def _plain(credentials: str) -> str:
+    if not credentials or not credentials.isascii() or not credentials.isprintable() or " " in credentials:
+        raise ValueError("the credentials are an API key, a JWT or a pass, and nothing else")
+    return credentials
