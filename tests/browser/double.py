@@ -19,7 +19,9 @@ STATIC = Path(__file__).parents[2] / "gateway" / "static"
 CONTENT_TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".png": "image/png"}
 CORS = {
     "access-control-allow-origin": "*",
-    "access-control-allow-headers": "authorization, content-type, if-none-match, x-amz-checksum-sha256",
+    "access-control-allow-headers": (
+        "authorization, content-type, if-none-match, x-amz-checksum-sha256, x-amz-sdk-checksum-algorithm"
+    ),
     "access-control-allow-methods": "GET, POST, PUT, DELETE",
     "access-control-expose-headers": "etag, retry-after",
 }
@@ -61,21 +63,38 @@ class Upload:
     status: str = "waiting"
     body: bytes = b""
     asked: dict[str, object] = field(default_factory=dict)
+    parts: dict[int, bytes] = field(default_factory=dict)
+    signed: dict[int, dict[str, object]] = field(default_factory=dict)  # headers of a part, by signature
+
+    @property
+    def size(self) -> int:
+        return int(str(self.asked["size"]))
 
 
 @dataclass(slots=True)
 class Double:
-    """Its `log` is the conversation, as `["POST uploads", "PUT 1", "POST 1/complete"]`; preflights are left out."""
+    """Its `log` is the conversation, as `["POST uploads", "PUT 1", "POST 1/complete"]`; preflights are left out.
+
+    Files of `multipart_from` bytes and more go in parts of `part_size`: `POST 1/parts`, then `PUT 1/1` and so on. A
+    part is taken once by each signature, and faults of parts wait in `part_faults` under the number.
+    """
 
     app: str = ""
     gateway: str = ""
     bucket: str = ""
     lifetime: float = 900.0
+    multipart_from: int = 5 * 2**20
+    part_size: int = 100_000
+    checksums_required: bool = False
     faults: deque[Fault] = field(default_factory=deque)
+    part_faults: dict[int, deque[Fault]] = field(default_factory=dict)
     answers: dict[str, deque[Response | None]] = field(default_factory=dict)
     hold: asyncio.Event | None = None
     uploads: dict[str, Upload] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    signatures: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
     authorizations: list[tuple[str, str | None]] = field(default_factory=list)
 
     async def serve_gateway(self, request: Request) -> Response | None:
@@ -99,10 +118,16 @@ class Double:
                 return answer(201, self.ticket(json.loads(body)))
             case "GET", ["v1", "uploads", ticket]:
                 return answer(200, self.status(ticket))
+            case "POST", ["v1", "uploads", ticket, "parts"]:
+                asked = json.loads(body)
+                checksums = asked.get("checksums_sha256", {})
+                parts = [self.part(ticket, number, checksums.get(str(number))) for number in asked["part_numbers"]]
+                return answer(200, {"parts": parts})
             case "POST", ["v1", "uploads", ticket, "complete"]:
                 return self.complete(ticket)
             case "DELETE", ["v1", "uploads", ticket]:
                 self.uploads[ticket].status = "aborted"
+                self.uploads[ticket].parts.clear()
                 return Response(204)
             case "GET", ["d", _]:
                 return Response(200, PIXEL, {"content-type": "image/gif"})
@@ -111,24 +136,55 @@ class Double:
     def ticket(self, asked: dict[str, object]) -> Json:
         name = str(len(self.uploads) + 1)
         self.uploads[name] = Upload(asked=asked)
-        headers = {"content-type": asked["content_type"], "if-none-match": "*"}
-        if "checksum_sha256" in asked:
-            headers["x-amz-checksum-sha256"] = asked["checksum_sha256"]
         now, end = time.time(), rfc3339(time.time() + self.lifetime)
         own = f"{self.gateway}/v1/uploads/{name}"
-        put = {"method": "PUT", "url": f"{self.bucket}/incoming/{name}", "headers": headers, "expires_at": end}
-        urls = {"status_url": own, "complete_url": f"{own}/complete", "abort_url": own}
+        divided = self.uploads[name].size >= self.multipart_from
         return {
             "ticket": name,
             "server_time": rfc3339(now),
             "expires_at": end,
-            "upload": put,
-            "multipart": None,
-            **urls,
+            "upload": None if divided else self.put(name, asked, end),
+            "multipart": self.multipart(name, asked) if divided else None,
+            "status_url": own,
+            "complete_url": f"{own}/complete",
+            "abort_url": own,
+        }
+
+    def put(self, ticket: str, asked: Json, end: str) -> Json:
+        headers = {"content-type": asked["content_type"], "if-none-match": "*"}
+        if "checksum_sha256" in asked:
+            headers["x-amz-checksum-sha256"] = asked["checksum_sha256"]
+        return {"method": "PUT", "url": f"{self.bucket}/incoming/{ticket}", "headers": headers, "expires_at": end}
+
+    def multipart(self, ticket: str, asked: Json) -> Json:
+        count = -(-self.uploads[ticket].size // self.part_size)
+        hashed = self.checksums_required or asked.get("part_checksums")
+        return {
+            "part_size": self.part_size,
+            "part_count": count,
+            "parts": [] if hashed else [self.part(ticket, number, None) for number in range(1, min(count, 10) + 1)],
+            "parts_url": f"{self.gateway}/v1/uploads/{ticket}/parts",
+        }
+
+    def part(self, ticket: str, number: int, checksum: str | None) -> Json:
+        upload = self.uploads[ticket]
+        headers = {} if checksum is None else {"x-amz-checksum-sha256": checksum}
+        signature = self.signatures = self.signatures + 1
+        upload.signed[signature] = {"part": number, **headers}
+        return {
+            "part_number": number,
+            "size": min(self.part_size, upload.size - (number - 1) * self.part_size),
+            "method": "PUT",
+            "url": f"{self.bucket}/incoming/{ticket}/{number}?signature={signature}",
+            "headers": headers,
+            "expires_at": rfc3339(time.time() + self.lifetime),
         }
 
     def complete(self, ticket: str) -> Response:
         upload = self.uploads[ticket]
+        if upload.status == "uploading" and sum(map(len, upload.parts.values())) == upload.size:
+            upload.body = b"".join(upload.parts[number] for number in sorted(upload.parts))
+            upload.status = "uploaded"
         if upload.status not in {"uploaded", "stored"}:
             return problem(Code.NOT_UPLOADED)
         upload.status = "stored"
@@ -137,7 +193,8 @@ class Double:
     def status(self, ticket: str) -> Json:
         upload = self.uploads[ticket]
         if upload.status != "stored":
-            return pending(upload.status)
+            parts = [{"part_number": n, "size": len(body), "etag": f'"{n}"'} for n, body in upload.parts.items()]
+            return {**pending(upload.status), "parts": parts}
         facts = {"key": f"objects/default/default/{ticket}.gif", "size": len(upload.body)}
         checksum = base64.b64encode(hashlib.sha256(upload.body).digest()).decode()
         stored = {**facts, "content_type": upload.asked["content_type"], "checksum_sha256": checksum}
@@ -147,11 +204,17 @@ class Double:
     async def serve_bucket(self, request: Request) -> Response | None:
         if request.method == "OPTIONS":
             return Response(200, b"", CORS)
-        name = request.target.removeprefix("/incoming/")
+        name, _, signature = request.target.removeprefix("/incoming/").partition("?signature=")
         self.log.append(f"{request.method} {name}")
-        if self.hold:
-            await self.hold.wait()
-        response = self.keep(self.uploads[name], await request.read())
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if self.hold:
+                await self.hold.wait()
+            body = await request.read()
+            response = self.keep_part(request, body) if signature else self.keep(self.uploads[name], body)
+        finally:
+            self.in_flight -= 1
         return response and Response(response.status, response.body, {**CORS, **response.headers})
 
     def keep(self, upload: Upload, body: bytes) -> Response | None:
@@ -160,6 +223,25 @@ class Double:
         fault = self.faults.popleft() if self.faults else Fault(kept=True, response=Response(200))
         if fault.kept:
             upload.status, upload.body = "uploaded", body
+        return fault.response
+
+    def keep_part(self, request: Request, body: bytes) -> Response | None:
+        name, _, signature = request.target.removeprefix("/incoming/").partition("?signature=")
+        ticket, number = name.split("/")[0], int(name.split("/")[1])
+        upload = self.uploads[ticket]
+        granted = upload.signed.pop(int(signature), None)
+        stated = request.headers.get("x-amz-checksum-sha256")
+        if granted is None or granted != {"part": number, **({"x-amz-checksum-sha256": stated} if stated else {})}:
+            return storage_error(403, "SignatureDoesNotMatch")
+        if upload.status not in {"waiting", "uploading"}:
+            return storage_error(404, "NoSuchUpload")
+        faults = self.part_faults.get(number)
+        fault = faults.popleft() if faults else Fault(kept=True, response=Response(200))
+        if stated not in {None, base64.b64encode(hashlib.sha256(body).digest()).decode()}:
+            return storage_error(400, "BadDigest")
+        if fault.kept:
+            upload.status = "uploading"
+            upload.parts[number] = body
         return fault.response
 
 
@@ -175,7 +257,7 @@ POLICY = {
     "extensions": ["gif", "txt"],
     "max_size": 1_000_000,
     "checksum": "optional",
-    "multipart_from": None,
+    "multipart_from": 5 * 2**20,
 }
 
 

@@ -90,6 +90,7 @@ async def test_a_file_goes_to_the_bucket_and_its_status_comes_back(page: Page, d
         "size": 1000,
         "policy": "photos",
         "metadata": {"album": "1"},
+        "part_checksums": True,
     }
     assert double.log == STRAIGHT
 
@@ -269,7 +270,7 @@ async def test_what_the_scanner_objected_to_later_is_reported(page: Page, double
 
 async def test_an_abort_stops_the_bytes_and_gives_the_ticket_back(page: Page, double: Double) -> None:
     double.hold = asyncio.Event()
-    result = await run(page, double, size=30_000_000, abort_uploading=True)
+    result = await run(page, double, size=4_000_000, abort_uploading=True)
     double.hold.set()
     expected = failure("aborted", "The upload was cancelled.")
     assert isinstance(expected, dict)
@@ -305,6 +306,7 @@ async def test_a_checksum_is_sent_when_it_is_asked_for(page: Page, double: Doubl
 
 
 async def test_a_file_too_large_to_hash_is_said_so(page: Page, double: Double) -> None:
+    double.multipart_from = 2**30
     await page.goto(double.app)
     code = await page.evaluate(
         """async (gateway) => {
@@ -314,7 +316,8 @@ async def test_a_file_too_large_to_hash_is_said_so(page: Page, double: Double) -
         }""",
         double.gateway,
     )
-    assert (code, double.log) == ("checksum-unavailable", [])
+    assert code == "checksum-unavailable"
+    await settled(double, [TICKET, "DELETE 1"])  # the gateway might have had it sent in parts
 
 
 async def test_a_file_that_changed_after_it_was_chosen_is_said_so(page: Page, double: Double, tmp_path: Path) -> None:
