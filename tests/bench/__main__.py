@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tests.bench import figures, presign, routes
+from tests.bench import figures, parts, presign, routes
 from tests.bench.load import BenchError
 from tests.bench.place import ROOT
 
@@ -18,10 +18,11 @@ def main() -> int:
     quick = parser.parse_args().quick
     try:
         signing, signing_figures = presign.measure(rounds=20 if quick else 100)
+        dividing, dividing_figures = parts.measure(rounds=10 if quick else 50, processes=3)
         serving, serving_figures = routes.measure(QUICK if quick else FULL)
     except BenchError as error:
         parser.exit(2, f"{error}\n")
-    series, ratios = [*signing, *serving], [*signing_figures, *serving_figures]
+    series, ratios = [*signing, *dividing, *serving], [*signing_figures, *dividing_figures, *serving_figures]
     figures.report(series, ratios)
     figures.write(ROOT / "build" / "bench.json", series, ratios, quick=quick)
     return 0 if all(figure.holds for figure in ratios) else 1

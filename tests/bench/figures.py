@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A ratio, round by round, and the bound that issue 2 sets for its median."""
+    """A ratio or an amount, round by round, and the bound that issues 2 and 3 set for its median."""
 
     name: str
     ratios: Sequence[float]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import boto3
@@ -17,6 +18,9 @@ from botocore.config import Config
 from gateway.s3.sigv4 import Credentials, Signer, canonical_headers, canonical_request, encode_path, signing_key
 from tests.bench import place
 from tests.bench.figures import Figure, Series
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 CALLS = 2_000  # of ours in a round, and of the hashes
 BOTO3_CALLS = 200  # in a round: some 50 ms
@@ -35,15 +39,15 @@ def measure(rounds: int) -> tuple[list[Series], list[Figure]]:
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(-1, rounds):  # the first one warms up
         for name, (run, calls) in runs.items():
-            microseconds = _time(run) / calls
+            microseconds = cpu_microseconds(run) / calls
             if round_number >= 0:
                 taken[name].append(microseconds)
     series = [Series(name, times, [1e6 / one for one in times]) for name, times in taken.items()]
     return series, [
-        Figure("sign_get_x_floor", _ratios(taken["sign GET"], taken["hashes of GET"]), at_most=2.6),
-        Figure("sign_put_x_floor", _ratios(taken["sign PUT"], taken["hashes of PUT"]), at_most=2.6),
-        Figure("sign_get_x_boto3", _ratios(taken["boto3 GET"], taken["sign GET"]), at_least=40),
-        Figure("sign_put_x_boto3", _ratios(taken["boto3 PUT"], taken["sign PUT"]), at_least=40),
+        Figure("sign_get_x_floor", ratios(taken["sign GET"], taken["hashes of GET"]), at_most=2.6),
+        Figure("sign_put_x_floor", ratios(taken["sign PUT"], taken["hashes of PUT"]), at_most=2.6),
+        Figure("sign_get_x_boto3", ratios(taken["boto3 GET"], taken["sign GET"]), at_least=40),
+        Figure("sign_put_x_boto3", ratios(taken["boto3 PUT"], taken["sign PUT"]), at_least=40),
     ]
 
 
@@ -110,14 +114,19 @@ def _hash(key: bytes, hashed: Sequence[tuple[bytes, bytes]]) -> None:
         hmac.digest(key, string_to_sign, "sha256")
 
 
-def _boto3_runs() -> tuple[Callable[[int], str], Callable[[int], str]]:
-    client = boto3.client(
+def boto3_client() -> "S3Client":
+    """Return the client that signs, as its users make it."""
+    return boto3.client(
         "s3",
         region_name=place.REGION,
         aws_access_key_id=place.ACCESS_KEY_ID,
         aws_secret_access_key=place.SECRET_ACCESS_KEY,
         config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}),
     )
+
+
+def _boto3_runs() -> tuple[Callable[[int], str], Callable[[int], str]]:
+    client = boto3_client()
 
     def get(number: int) -> str:
         _, key, query, _, expires_in = _get(number)
@@ -151,18 +160,19 @@ def _repeat(presign: Callable[[int], str]) -> None:
 
 def _check_that_both_sign_the_same(signer: Signer, call: Call, presign: Callable[[int], str]) -> None:
     """Raise unless boto3 signs the same request: all but the date, and so the signature, has to be equal."""
-    ours, theirs = (_comparable(url) for url in (_url(signer, *call), presign(0)))
+    ours, theirs = (comparable(url) for url in (_url(signer, *call), presign(0)))
     if ours != theirs:
         raise RuntimeError(f"not the same request:\n{ours}\n{theirs}")
 
 
-def _comparable(url: str) -> tuple[str, dict[str, str]]:
+def comparable(url: str) -> tuple[str, dict[str, str]]:
+    """Return all that a presigned URL says but its date, and so its signature."""
     address, _, query = url.partition("?")
     dated = {"X-Amz-Date", "X-Amz-Credential", "X-Amz-Signature"}
     return address, {name: value for name, value in parse_qsl(query) if name not in dated}
 
 
-def _time(run: Run) -> float:
+def cpu_microseconds(run: Run) -> float:
     """Return microseconds of this thread's CPU, which other processes on the machine do not lengthen."""
     gc.collect()
     gc.disable()
@@ -174,5 +184,6 @@ def _time(run: Run) -> float:
         gc.enable()
 
 
-def _ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Return how many times as long the one took as the other, round by round."""
     return [one / other for one, other in zip(above, below, strict=True)]

@@ -16,8 +16,9 @@ class UploadRequest(Wanted):
 
     filename: Annotated[str, Field(max_length=4096)]
     content_type: Annotated[str, Field(max_length=255)]
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0)] | None = None
     checksum_sha256: Annotated[str, Field(max_length=64)] | None = None
+    part_checksums: bool = False
     policy: Annotated[str, Field(max_length=63)] = "default"
     metadata: dict[str, str] | None = None
     on_behalf_of: Annotated[str, Field(max_length=256)] | None = None
@@ -52,7 +53,7 @@ class Part(BaseModel):
     """A presigned part."""
 
     part_number: int
-    size: int
+    size: int | None
     method: str
     url: str
     headers: dict[str, str]
@@ -63,7 +64,7 @@ class Multipart(BaseModel):
     """How a large file is divided."""
 
     part_size: int
-    part_count: int
+    part_count: int | None
     parts: list[Part]
     parts_url: str
 

@@ -47,7 +47,7 @@ Caller = Annotated[str, Depends(authenticated)]
 async def create_upload(caller: Caller, wanted: UploadRequest, request: Request) -> Ticket:
     """Check the wish, seal a ticket and presign the PUT."""
     extension = EXTENSIONS.get(wanted.content_type)
-    if wanted.policy != POLICY or extension is None or wanted.size > MAX_SIZE:
+    if wanted.policy != POLICY or extension is None or wanted.size is None or wanted.size > MAX_SIZE:
         raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT)
     name = f"{caller}/{POLICY}/{secrets.token_hex(16)}.{extension}"
     token = tickets.dumps(
