@@ -73,7 +73,7 @@ def check_extension(media_type: MediaType, filename: Filename) -> None:
     Octets are the bytes of any file, whatever it is called.
     """
     extension = filename.extension
-    if media_type.name != OCTETS and extension is not None and extension not in media_type.extensions:
+    if extension is not None and extension not in media_type.extensions and media_type.name != OCTETS:
         raise Refusal(Code.EXTENSION_MISMATCH)
 
 

@@ -160,6 +160,18 @@ def test_the_demo_page_is_there_and_its_address_carries_a_pass_for_everything_th
     assert httpx.get(dev.told("API")).status_code == 200
 
 
+def test_its_api_key_may_use_a_policy_for_uppy_and_active_storage_and_one_for_git_lfs(dev: Dev) -> None:
+    answer = httpx.get(f"{dev.url}/v1/policies", headers={"authorization": f"Bearer {dev.told('API key')}"})
+    default, lfs = answer.json()["policies"]
+    assert [default["name"], lfs["name"]] == ["default", "lfs"]
+    assert (lfs["content_types"], lfs["max_size"]) == (["application/octet-stream"], 5 * 1024**3)
+    script = "from gateway.settings import load; tenant = load().tenant_values()['default']"
+    told = dev.sourced(
+        f'"$PYTHON" -c "{script}; print(*(sorted(policy.protocols) for policy in tenant.policies.values()))"'
+    )
+    assert told == "['active-storage', 'uppy'] ['git-lfs']\n"
+
+
 def test_pages_of_its_own_and_of_the_origins_that_the_environment_names_are_let_in(dev: Dev) -> None:
     port = urlsplit(dev.url).port
     origins = [dev.url, f"http://localhost:{port}", FRONT_END, "http://localhost:5174"]

@@ -26,7 +26,7 @@ PATH = Endpoint("http", "127.0.0.1:9000", "/photos/")
 FIELDS = {
     "key": "incoming/default/photos/0123456789abcdef0123456789abform.png",
     "success_action_status": "201",
-    "content-type": "image/png",
+    "Content-Type": "image/png",
     "x-amz-meta-grant": "sealed",
 }
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
