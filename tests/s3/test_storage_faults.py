@@ -19,7 +19,7 @@ from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import open_session
 from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import Changed, Head
+from gateway.s3.storage import ArrivedPart, Changed, Gone, Head
 from tests.faults.store import (
     Fault,
     answer,
@@ -40,6 +40,7 @@ IMPATIENCE = Patience(threads=2, deadline=0.8, connect=0.2, read=0.15, copy_dead
 SESSION = open_session("eu-west-3", KEYS)  # one for all: it keeps the description of S3, which takes long to read
 GRACE = 1.0  # seconds over the deadline that a loaded machine may take
 
+PARTS = (ArrivedPart(1, 9, '"e"'), ArrivedPart(2, 3, '"f"', "c2hhMjU2"))
 Call = Callable[[S3Storage], Awaitable[object]]
 CALLS: dict[str, Call] = {
     "head": lambda storage: storage.head("objects/k"),
@@ -50,11 +51,19 @@ CALLS: dict[str, Call] = {
     "put": lambda storage: storage.put("incoming/k", b"{}", content_type="a/b", metadata={}, if_match='"e"'),
     "create": lambda storage: storage.put("incoming/k", b"{}", content_type="a/b", metadata={}, create=True),
     "delete": lambda storage: storage.delete("objects/k"),
+    "create upload": lambda storage: storage.create_upload("incoming/k", content_type="a/b", metadata={}),
+    "list parts": lambda storage: storage.list_parts("incoming/k", "u"),
+    "copy part": lambda storage: storage.copy_part("incoming/k", "objects/k", "u", 1, if_match='"e"', first=0, last=9),
+    "complete upload": lambda storage: storage.complete_upload("incoming/k", "u", PARTS),
+    "abort upload": lambda storage: storage.abort_upload("incoming/k", "u"),
+    "list uploads": lambda storage: storage.list_uploads("objects/k"),
     "list": lambda storage: storage.list("objects/", limit=10, after=""),
     "check": lambda storage: storage.check(),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
+INSIDE = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>late</Message></Error>"
+JOINED = answer(200, b'<CompleteMultipartUploadResult><ETag>"e-2"</ETag></CompleteMultipartUploadResult>')
 COPIED = answer(200, b'<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>')
 HEAD = Head(0, '"e"', "image/png", None, None, {}, int(datetime(2026, 11, 21, 2, tzinfo=UTC).timestamp()))
 
@@ -140,13 +149,104 @@ async def test_bytes_under_another_etag_are_not_read_even_if_the_store_sends_the
 
 
 async def test_a_copy_that_fails_under_status_200_has_failed() -> None:
-    inside = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>late</Message></Error>"
-    with failing(answer(200, inside)) as store, storage_at(store.endpoint) as storage:
+    with failing(answer(200, INSIDE)) as store, storage_at(store.endpoint) as storage:
         await refused(CALLS["copy"](storage))
         assert len(store.requests) == PATIENCE.attempts
-    with failing(answer(200, inside), COPIED) as store, storage_at(store.endpoint) as storage:
+    with failing(answer(200, INSIDE), COPIED) as store, storage_at(store.endpoint) as storage:
         await CALLS["copy"](storage)
         assert len(store.requests) == 2
+
+
+@pytest.mark.parametrize("silence", [b"", b"<?xml version='1.0'?>", b"<?xml version='1.0'?><Complete/>", b"     \n"])
+@pytest.mark.parametrize("call", [CALLS["complete upload"], CALLS["copy part"]], ids=["complete upload", "copy part"])
+async def test_status_200_and_silence_are_no_success(call: Call, silence: bytes) -> None:
+    with failing(answer(200, silence)) as store, storage_at(store.endpoint) as storage:
+        await refused(call(storage))
+
+
+async def test_parts_whose_joining_fails_under_status_200_are_joined_again_and_then_refused() -> None:
+    with failing(answer(200, INSIDE)) as store, storage_at(store.endpoint) as storage:
+        await refused(CALLS["complete upload"](storage))
+        assert len(store.requests) == PATIENCE.attempts
+    with failing(answer(200, INSIDE), JOINED) as store, storage_at(store.endpoint) as storage:
+        await CALLS["complete upload"](storage)
+        assert len(store.requests) == 2
+
+
+async def test_parts_are_joined_only_where_nothing_is_and_if_they_have_the_sum() -> None:
+    with failing(JOINED) as store, storage_at(store.endpoint) as storage:
+        await CALLS["complete upload"](storage)
+        [head] = store.requests
+    assert "\r\nif-none-match: *\r\n" in head
+    assert "\r\nx-amz-mp-object-size: 12\r\n" in head
+
+
+async def test_after_a_conflict_the_parts_are_gone_and_nothing_is_tried_again() -> None:
+    conflict = error(409, "ConditionalRequestConflict")
+    with failing(conflict) as store, storage_at(store.endpoint) as storage:
+        with pytest.raises(Changed):
+            await CALLS["complete upload"](storage)
+        assert len(store.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "raised"), [(412, "PreconditionFailed", Changed), (404, "NoSuchUpload", Gone)]
+)
+async def test_joining_whose_reply_is_lost_says_that_something_is_there(
+    status: int, code: str, raised: type[Exception]
+) -> None:
+    with failing(reset, error(status, code)) as store, storage_at(store.endpoint) as storage, pytest.raises(raised):
+        await CALLS["complete upload"](storage)
+
+
+@pytest.mark.parametrize("code", ["InvalidArgument", "InvalidRange", "InvalidRequest"])
+async def test_a_range_beyond_the_end_is_a_change_only_of_what_has_changed(code: str) -> None:
+    with failing(error(400, code), answer(412)) as store, storage_at(store.endpoint) as storage:
+        with pytest.raises(Changed):
+            await CALLS["copy part"](storage)
+        assert '\r\nif-match: "e"\r\n' in store.requests[1]
+    with failing(error(400, code), found()) as store, storage_at(store.endpoint) as storage:
+        await refused(CALLS["copy part"](storage))
+
+
+def listed(*uploads: tuple[str, str, str], more: str = "") -> Fault:
+    """Answer one page of uploads: key, id and second of each."""
+    rows = "".join(
+        f"<Upload><Key>{key}</Key><UploadId>{upload_id}</UploadId>"
+        f"<Initiated>2026-11-21T02:00:{second}.000Z</Initiated></Upload>"
+        for key, upload_id, second in uploads
+    )
+    text = (
+        f"<ListMultipartUploadsResult>{more or '<IsTruncated>false</IsTruncated>'}{rows}</ListMultipartUploadsResult>"
+    )
+    return answer(200, text.encode())
+
+
+MORE = "<IsTruncated>true</IsTruncated>"
+NEXT = f"{MORE}<NextKeyMarker>objects/k</NextKeyMarker><NextUploadIdMarker>b</NextUploadIdMarker>"
+
+
+async def test_unfinished_uploads_are_listed_over_all_pages_the_oldest_first() -> None:
+    first = listed(("objects/k", "a", "09"), ("objects/k", "b", "07"), more=NEXT)
+    last = listed(("objects/k", "d", "07"), ("objects/k", "c", "08"), ("objects/k/x", "e", "01"))
+    with failing(first, last) as store, storage_at(store.endpoint) as storage:
+        assert await storage.list_uploads("objects/k") == ["b", "d", "c", "a"]
+        assert "key-marker=objects%2fk&upload-id-marker=b" in store.requests[1]
+        assert len(store.requests) == 2
+    other = listed(("objects/k", "a", "09"), ("objects/k/x", "b", "07"), more=NEXT)
+    with failing(other) as store, storage_at(store.endpoint) as storage:
+        assert await storage.list_uploads("objects/k") == ["a"]
+        assert len(store.requests) == 1  # what follows has other keys
+
+
+async def test_a_store_that_promises_another_page_and_gives_none_is_not_asked_for_ever() -> None:
+    with failing(listed(more=MORE)) as store, storage_at(store.endpoint) as storage:
+        await refused(storage.list_uploads("objects/k"))
+        assert len(store.requests) == 1
+    parts = f"<ListPartsResult>{MORE}</ListPartsResult>".encode()
+    with failing(answer(200, parts)) as store, storage_at(store.endpoint) as storage:
+        await refused(storage.list_parts("objects/k", "u"))
+        assert len(store.requests) == 1
 
 
 async def test_a_put_that_meets_another_one_tries_again_and_then_yields() -> None:
@@ -343,7 +443,9 @@ async def test_every_call_is_signed_by_version_4_and_names_the_owner(call: Call)
     assert "\r\nauthorization: aws4-hmac-sha256 credential=akiafaults/" in head
     assert "/eu-west-3/s3/aws4_request" in head
     assert "\r\nx-amz-expected-bucket-owner: 123456789012" in head
-    assert ("\r\nx-amz-source-expected-bucket-owner: 123456789012" in head) is (call is CALLS["copy"])
+    assert ("\r\nx-amz-source-expected-bucket-owner: 123456789012" in head) is (
+        call in (CALLS["copy"], CALLS["copy part"])
+    )
     assert "aws-chunked" not in head
     assert "x-amz-checksum-" not in head.replace("x-amz-checksum-mode", "")
 
