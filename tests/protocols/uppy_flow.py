@@ -79,11 +79,11 @@ async def begin(client: httpx.AsyncClient, prefix: str = "", **body: object) -> 
 
 
 async def put_parts(
-    client: httpx.AsyncClient, bucket: httpx.AsyncClient, upload: Begun, bodies: Sequence[bytes], prefix: str = ""
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient, upload: Begun, bodies: Mapping[int, bytes], prefix: str = ""
 ) -> list[dict[str, Any]]:
     """Sign and send parts; return what a completion says of them."""
     sent = []
-    for number, body in enumerate(bodies, 1):
+    for number, body in bodies.items():
         signed = await client.get(prefix + upload.path(f"/{number}"))
         assert signed.status_code == 200, signed.text
         answer = await bucket.put(signed.json()["url"], content=body)
