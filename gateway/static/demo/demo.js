@@ -1,5 +1,5 @@
-/** The demo page: a list of cards, each an upload, over the two functions of gateway.js. */
-import { policies, upload } from "../gateway.js";
+/** The demo page: a list of cards, each an upload, over the functions of gateway.js. */
+import { forget, pending, policies, start } from "../gateway.js";
 import { messages } from "./messages.js";
 
 const PARALLEL = 3; // uploads at a time; the others wait in line
@@ -8,6 +8,9 @@ const NO_PASS = `This page needs a pass. Open it by the address that “gateway 
   the pass is in its last part, and reloading the page forgets it.`;
 
 const ARRIVED = "The whole file had arrived, and may be stored all the same.";
+const GOES_ON = "What has arrived is kept.";
+const CHOOSE_AGAIN = "The page was closed before all of it was sent. Choose the file again to go on.";
+const BY_HANDLE = "The page was closed before all of it was sent.";
 
 const UNITS = { GiB: 2 ** 30, MiB: 2 ** 20, GB: 1e9, MB: 1e6, KB: 1e3, bytes: 1 };
 
@@ -21,7 +24,8 @@ const $ = (id) => document.getElementById(id);
 const gateway = new URL("../..", document.baseURI).href; // this page is /static/demo/ of its gateway
 const waiting = [];
 const cards = new Set();
-let running = 0;
+const BUSY = ["waiting", "running", "paused"]; // outcomes of a card that is still at work
+let wanted = null; // the card whose file is being chosen again
 let pass = "";
 let policy = null;
 const early = []; // files that came before the policy did
@@ -31,6 +35,7 @@ const early = []; // files that came before the policy did
 async function begin() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   if (!fragment.has("pass")) return pass || notice(NO_PASS);
+  notice("");
   pass = fragment.get("pass");
   history.replaceState(null, "", location.pathname + location.search);
   try {
@@ -73,29 +78,32 @@ function objection(file) {
 
 // One card for each file.
 
-function create(file) {
+/** `source` is the file, its handle where the browser gives one, or what is left of it in an unfinished upload. */
+function create({ file = null, handle = null, entry = null }) {
   const item = $("card").content.firstElementChild.cloneNode(true);
   const part = (selector) => item.querySelector(selector);
+  const { name, size } = file ?? entry;
   const card = {
-    file, item, outcome: "waiting", controller: null, arrived: false,
-    preview: part("img"), state: part(".state"), progress: part("progress"),
-    reason: part(".reason"), code: part(".code"), link: part("a"), button: part("button"),
+    file, handle, entry, name, size, item, outcome: "waiting", controller: null, task: null, arrived: false,
+    preview: part("img"), state: part(".state"), progress: part("progress"), reason: part(".reason"),
+    code: part(".code"), link: part("a"), more: part(".more"), button: part(".main"),
   };
-  part(".name").textContent = part(".name").title = file.name;
-  part(".kind").textContent = file.name.includes(".") ? file.name.split(".").pop().slice(0, 5) : "file";
-  card.progress.setAttribute("aria-label", `Upload of ${file.name}`);
-  if (/^image\/(png|jpeg|gif|webp)$/.test(file.type)) show(card, URL.createObjectURL(file));
-  card.button.onclick = () => (["waiting", "running"].includes(card.outcome) ? cancel(card) : enqueue(card));
+  part(".name").textContent = part(".name").title = name;
+  part(".kind").textContent = name.includes(".") ? name.split(".").pop().slice(0, 5) : "file";
+  card.progress.setAttribute("aria-label", `Upload of ${name}`);
+  if (file && /^image\/(png|jpeg|gif|webp)$/.test(file.type)) show(card, URL.createObjectURL(file));
+  cards.add(card);
   return card;
 }
 
 function enqueue(card) {
   card.controller = new AbortController();
   card.reason.hidden = card.code.hidden = true;
-  card.progress.value = 0;
+  card.progress.value = card.entry ? card.progress.value : 0;
   card.progress.hidden = false;
+  label(card, "Cancel", () => cancel(card));
+  label(card, "", null, card.more);
   update(card, "waiting", "Waiting");
-  label(card, "Cancel");
   waiting.push(card);
   next();
 }
@@ -104,65 +112,147 @@ function cancel(card) {
   card.controller.abort();
   if (card.outcome !== "waiting") return;
   waiting.splice(waiting.indexOf(card), 1);
-  finish(card, "cancelled", "Cancelled", messages.aborted);
+  if (card.entry) discard(card);
+  else finish(card, "cancelled", "Cancelled", messages.aborted);
 }
 
-async function next() {
-  if (running === PARALLEL || !waiting.length) return;
-  running += 1;
-  const card = waiting.shift();
-  update(card, "running", "Asking for a ticket");
+function next() {
+  const running = [...cards].filter((card) => card.outcome === "running").length;
+  for (const card of waiting.splice(0, PARALLEL - running)) run(card);
+}
+
+async function run(card) {
+  update(card, "running", PHASES.asking);
+  card.task = start(card.handle ?? card.file, {
+    gateway,
+    authorization: pass,
+    policy: policy?.name,
+    checksum: policy?.checksum === "required",
+    entry: card.entry ?? undefined,
+    signal: card.controller.signal,
+    onProgress: (progress) => advance(card, progress),
+  });
   try {
-    stored(card, await upload(card.file, {
-      gateway,
-      authorization: pass,
-      policy: policy.name,
-      checksum: policy.checksum === "required",
-      signal: card.controller.signal,
-      onProgress: (progress) => advance(card, progress),
-    }));
+    stored(card, await card.task.done);
   } catch (error) {
     failed(card, error);
   }
-  running -= 1;
   next();
 }
 
 function advance(card, { phase, loaded, total }) {
   const share = total ? loaded / total : 1;
+  const percent = `${Math.floor(100 * share)} %`;
+  const told = { ...PHASES, paused: `Paused at ${percent}`, offline: `Offline at ${percent}, goes on by itself` };
   card.progress.value = share;
   card.arrived = phase === "completing";
-  update(card, "running", PHASES[phase] ?? `${Math.floor(100 * share)} % of ${bytes(total)}`);
+  const large = card.entry || (policy?.multipart_from && total >= policy.multipart_from);
+  const [text, act] = phase === "paused" ? ["Resume", "resume"] : ["Pause", "pause"];
+  const pausable = large && ["uploading", "paused", "offline"].includes(phase);
+  label(card, pausable ? text : "", () => card.task[act](), card.more);
+  if (card.item.dataset.phase !== phase && told[phase]?.includes("%")) tell(card, `${told[phase]}.`);
+  card.item.dataset.phase = phase;
+  update(card, phase === "paused" ? "paused" : "running", told[phase] ?? `${percent} of ${bytes(total)}`);
+  if (phase === "paused") next();
 }
 
 function stored(card, { object, link }) {
   const picture = object.content_type.startsWith("image/");
   if (picture) show(card, link);
   card.link.href = link;
-  label(card, "");
   card.link.textContent = picture ? "Open" : "Download";
-  card.link.setAttribute("aria-label", `${card.link.textContent} ${card.file.name}`);
+  card.link.setAttribute("aria-label", `${card.link.textContent} ${card.name}`);
+  card.link.hidden = false;
   finish(card, "stored", `Stored, ${bytes(object.size)}`);
 }
 
 function failed(card, error) {
   if (error.code === "aborted") {
+    card.entry = null;
     return finish(card, "cancelled", "Cancelled", card.arrived ? ARRIVED : messages.aborted);
   }
-  const empty = !card.file.size && ["too-large", "content-mismatch"].includes(error.code);
+  const entry = error.entry ?? card.entry;
+  if (["file-changed", "file-unreadable"].includes(error.code) && entry) {
+    card.entry = { ...entry, handle: null };
+    return unfinished(card, messages[error.code] ?? error.message);
+  }
+  card.entry = error.code === "in-progress" ? entry : error.entry;
+  const empty = !card.size && ["too-large", "content-mismatch"].includes(error.code);
   const reason = empty ? "The file is empty." : messages[error.code] ?? error.message;
-  finish(card, "refused", error.status ? "Refused" : "Failed", reason);
+  const busy = !error.status || error.status >= 500;
+  finish(card, "refused", busy ? "Failed" : "Refused", card.entry ? `${reason} ${GOES_ON}` : reason);
   card.code.textContent = [error.code, error.storageCode, error.requestId].filter(Boolean).join(" · ");
   card.code.hidden = false;
 }
 
 function finish(card, outcome, state, reason = "") {
-  card.progress.hidden = true;
+  card.progress.hidden = !card.entry || outcome !== "refused";
+  explain(card, reason);
+  const again = state === "Not sent" ? "Send anyway" : card.entry ? "Go on" : "Try again";
+  const possible = outcome !== "stored" && (card.file || card.handle || card.entry);
+  label(card, possible ? again : "", () => (card.file || card.handle ? enqueue(card) : chooseAgain(card)));
+  label(card, "", null, card.more);
+  update(card, outcome, state);
+  tell(card, `${state}. ${reason}`);
+}
+
+// What is unfinished since the page was open the last time. Its ticket is all that it needs: no pass.
+
+async function listUnfinished() {
+  const entries = await pending();
+  const unlisted = entries.filter(({ id }) => ![...cards].some((card) => card.entry?.id === id));
+  for (const entry of unlisted) {
+    const card = create({ entry, handle: entry.handle });
+    $("list").append(card.item);
+    card.progress.value = (entry.loaded ?? 0) / entry.size;
+    if (entry.loaded === entry.size) enqueue(card);
+    else unfinished(card, entry.handle ? BY_HANDLE : CHOOSE_AGAIN);
+  }
+}
+
+function unfinished(card, reason) {
+  const { loaded, size, handle } = card.entry;
+  const arrived = loaded === null ? "" : `, ${Math.floor((100 * loaded) / size)} % of ${bytes(size)} has arrived`;
+  card.file = null;
+  card.handle = handle;
+  card.progress.hidden = false;
+  explain(card, reason);
+  label(card, handle ? "Go on" : "Choose again", () => (handle ? enqueue(card) : chooseAgain(card)));
+  label(card, "Discard", () => discard(card), card.more);
+  update(card, "unfinished", `Unfinished${arrived}`);
+}
+
+function chooseAgain(card) {
+  wanted = card;
+  $("again").click();
+}
+
+function goOn(card, { file, handle = null }) {
+  Object.assign(card, { file, handle });
+  enqueue(card);
+}
+
+/** The unfinished card that a file belongs to. */
+function unfinishedOf({ name, size, lastModified }) {
+  const same = ({ entry }) => entry.name === name && entry.size === size && entry.lastModified === lastModified;
+  return [...cards].find((card) => card.entry && !BUSY.includes(card.outcome) && same(card));
+}
+
+function discard(card) {
+  forget(card.entry);
+  card.entry = card.handle = null;
+  finish(card, "cancelled", "Discarded", messages.aborted);
+}
+
+// What a card shows.
+
+function explain(card, reason) {
   card.reason.textContent = reason;
   card.reason.hidden = !reason;
-  if (outcome !== "stored") label(card, state === "Not sent" ? "Send anyway" : "Try again");
-  update(card, outcome, state);
-  $("announcer").textContent = `${card.file.name}: ${state}. ${reason}`;
+}
+
+function tell(card, text) {
+  $("announcer").textContent = `${card.name}: ${text}`;
 }
 
 function update(card, outcome, state) {
@@ -172,14 +262,15 @@ function update(card, outcome, state) {
   summarise();
 }
 
-/** The card's one button, or its link where there is nothing left to do; the focus stays on the card. */
-function label(card, text) {
-  const focused = document.activeElement === card.button;
-  card.button.textContent = text;
-  card.button.setAttribute("aria-label", `${text} ${card.file.name}`);
-  card.button.hidden = !text;
-  card.link.hidden = Boolean(text);
-  if (focused) (text ? card.button : card.link).focus();
+/** Gives a button its text and what it does, or hides it where there is nothing to do; the focus stays on the card. */
+function label(card, text, act, button = card.button) {
+  const focused = document.activeElement === button;
+  button.onclick = act;
+  if (button.textContent === text && button.hidden === !text) return;
+  button.textContent = text;
+  button.setAttribute("aria-label", `${text} ${card.name}`);
+  button.hidden = !text;
+  if (focused && !text) [card.button, card.more, card.link].find((each) => !each.hidden)?.focus();
 }
 
 /** Shows a picture: first the file itself, then, when it is stored, what comes back through the link. */
@@ -198,19 +289,20 @@ function summarise() {
   const count = (...outcomes) => all.filter((card) => outcomes.includes(card.outcome)).length;
   const parts = [
     [count("stored"), "stored"],
-    [count("waiting", "running"), "to go"],
+    [count(...BUSY), "to go"],
+    [count("unfinished"), "unfinished"],
     [count("refused"), "not stored"],
     [count("cancelled"), "cancelled"],
   ];
   $("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(" · ");
   $("uploads").hidden = !all.length;
   $("empty").hidden = Boolean(all.length);
-  $("clear").hidden = all.length === count("waiting", "running");
+  $("clear").hidden = all.length === count(...BUSY, "unfinished");
 }
 
 function clear() {
   for (const card of cards) {
-    if (["waiting", "running"].includes(card.outcome)) continue;
+    if ([...BUSY, "unfinished"].includes(card.outcome)) continue;
     URL.revokeObjectURL(card.preview.src);
     card.item.remove();
     cards.delete(card);
@@ -234,35 +326,58 @@ function dotted(extension) {
 
 // Ways in: the button, dropping anywhere on the page, pasting.
 
-function take(files) {
-  if (!policy) return early.push(...files);
-  const added = [...files].map(create);
+function take(sources) {
+  const fresh = sources.filter((source) => {
+    const card = unfinishedOf(source.file);
+    if (card) goOn(card, source);
+    return !card;
+  });
+  if (!policy) return early.push(...fresh);
+  const added = fresh.map(create);
   $("list").prepend(...added.map((card) => card.item));
   for (const card of added) {
-    cards.add(card);
     const problem = objection(card.file);
     if (problem) finish(card, "refused", "Not sent", problem);
     else enqueue(card);
   }
 }
 
+const plain = (files) => [...files].map((file) => ({ file }));
+
+/** With its handle, where the browser gives one, a file need not be chosen again after a reload. */
+async function dropped(items) {
+  const sources = [...items].map(async (item) => {
+    const file = item.getAsFile();
+    const handle = await item.getAsFileSystemHandle?.().catch(() => null);
+    return { file, handle: handle?.kind === "file" ? handle : null };
+  });
+  return (await Promise.all(sources)).filter(({ file }) => file);
+}
+
 $("choose").onclick = () => $("input").click();
 $("clear").onclick = clear;
 $("input").onchange = () => {
-  take($("input").files);
+  take(plain($("input").files));
   $("input").value = ""; // so that the same file can be chosen again
+};
+$("again").onchange = () => {
+  const [source] = plain($("again").files);
+  $("again").value = "";
+  if (unfinishedOf(source.file) === wanted) goOn(wanted, source);
+  else unfinished(wanted, messages["file-changed"]);
 };
 document.ondragover = (event) => {
   event.preventDefault();
   $("drop").classList.add("over");
 };
 document.ondragleave = (event) => event.relatedTarget ?? $("drop").classList.remove("over");
-document.ondrop = (event) => {
+document.ondrop = async (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  take(event.dataTransfer.files);
+  take(await dropped([...event.dataTransfer.items].filter(({ kind }) => kind === "file")));
 };
-document.onpaste = (event) => take(event.clipboardData.files);
+document.onpaste = (event) => take(plain(event.clipboardData.files));
 window.onhashchange = begin;
-window.onbeforeunload = (event) => running && event.preventDefault();
+window.onbeforeunload = (event) => [...cards].some(({ outcome }) => outcome === "running") && event.preventDefault();
 begin();
+listUnfinished();
