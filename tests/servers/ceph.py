@@ -61,6 +61,9 @@ mon_initial_members = a
 osd_data = {folder}/osd
 osd_objectstore = memstore
 memstore_device_bytes = 4294967296
+# Left on, either asks the monitor before the OSD knows the cluster's id, and now and then ends with "wrong fsid".
+osd_crush_update_on_start = false
+osd_class_update_on_start = false
 osd_class_load_list = *
 osd_class_default_list = *
 [client.rgw.a]

@@ -50,9 +50,9 @@ NOT_ENFORCED: Final[Mapping[str, frozenset[str]]] = {
     "part of 5 MiB": frozenset({"ministack"}),
     "part order": frozenset({"moto", "ministack", "ceph"}),
     "complete if-none-match": frozenset({"ceph"}),
-    "completion of a gone upload": MOTO,
+    "completion of a gone upload": MOTO_AND_CEPH,
     "size of what is completed": MOTO_AND_CEPH,
-    "part copy if-match": MOTO,
+    "part copy if-match": MOTO_AND_CEPH,
     "part copy of a gone upload": MOTO,
     # the calls of the gateway itself
     "copy if-match": MOTO_AND_CEPH,
