@@ -22,12 +22,14 @@ help: ## what there is
 run: .venv/.server ## the gateway with an S3 server of its own, on http://127.0.0.1:8000 (ARGS="--port 8123")
 	@exec $(BIN)/gateway dev $(ARGS)
 
-test: .venv/.dev .venv/.npm ## all tests but those over Ceph, with real servers, clients and browser, and coverage (ARGS="tests/s3 -k name")
-	@.ci/need nginx=nginx-light chromium=chromium wrk=wrk openssl=openssl curl=curl git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
+test: .venv/.dev ## all tests but those over Ceph, with real servers, clients and browser, and coverage (ARGS="tests/s3 -k name")
+	@.ci/need nginx=nginx-light chromium=chromium wrk=wrk openssl=openssl curl=curl node=nodejs npm=npm \
+		git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
+	@tests/protocols/install
 	@$(BIN)/pytest -n $(WORKERS) --ignore=tests/ceph $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
 
-test-ceph: .venv/.dev .venv/.npm ## the tests that run over Ceph as well (ARGS="-k name")
-	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw chromium=chromium git=git git-lfs=git-lfs
+test-ceph: .venv/.dev ## the tests that run over Ceph as well (ARGS="-k name")
+	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw
 	@$(BIN)/pytest tests/ceph $(ARGS)
 
 check: .venv/.dev ## format, lint, types, CloudFormation
@@ -74,10 +76,4 @@ clean: ## remove what was installed and built; .gateway stays
 
 .venv/.dev: requirements/dev.lock .venv/.server
 	@$(UV) pip install --quiet --require-hashes --requirement $<
-	@touch $@
-
-# The clients of other people that npm has: tests/protocols/install puts them where the tests look.
-.venv/.npm: $(wildcard tests/protocols/install tests/protocols/*/package.json) .venv/.uv
-	@.ci/need node=nodejs npm=npm
-	@if [ -e tests/protocols/install ]; then tests/protocols/install; fi
 	@touch $@
