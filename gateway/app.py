@@ -21,7 +21,7 @@ from gateway.http.lane import Lane
 from gateway.http.origin import Origins
 from gateway.http.routes import health, links, objects, site, uploads
 from gateway.http.static_files import ROOT_DIR, STATIC_DIR
-from gateway.protocols import uppy
+from gateway.protocols import active_storage, git_lfs, uppy
 from gateway.s3.bucket import Bucket
 from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import CredentialSource, open_session
@@ -85,7 +85,15 @@ def create_app(
     )
     app.state.gateway = gateway
     problems.install(app)
-    for router in (uploads.router, links.router, objects.router, health.router, uppy.router):
+    for router in (
+        uploads.router,
+        links.router,
+        objects.router,
+        health.router,
+        uppy.router,
+        active_storage.router,
+        git_lfs.router,
+    ):
         app.router.routes.extend(router.routes)
     folders = settings.static_dir or STATIC_DIR, settings.root_dir or ROOT_DIR
     app.router.routes.extend(site.routes(*folders, gateway.bucket.endpoint.origin))

@@ -1,0 +1,180 @@
+"""Git LFS: its batch API with the basic transfer, answered by the gateway's own use cases.
+
+https://github.com/git-lfs/git-lfs/tree/main/docs/api. The object id is the SHA-256 of the bytes, so it is both the
+checksum that the bucket verifies and the name under which the object lies, once for each policy, however often it is
+pushed. Bytes go straight to the bucket; `verify`, which the client calls after its PUT, completes the upload.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.content.media_types import OCTETS
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.grants.policies import Policy, allow
+from gateway.grants.principals import Action
+from gateway.http.calls import AuthenticatedCall
+from gateway.http.route import Anyone, Authenticated
+from gateway.protocols.dialects import spoken_policy, spoken_ticket
+from gateway.protocols.git_lfs_messages import (
+    MAX_OBJECTS,
+    Batch,
+    LfsRoute,
+    Verification,
+    VerifyRoute,
+    Wanted,
+    answer,
+    failure,
+    read,
+)
+from gateway.protocols.wishes import Wish
+from gateway.s3.storage import Head, Storage
+
+GIT_LFS = "git-lfs"
+LOOKUPS = 8  # at once, of the threads that speak to the store (16 unless set), which others need as well
+_EXTENSION = "bin"
+_BASES = ("/lfs", "/lfs/{policy}")
+_LOCKS = {"/locks": ["GET", "POST"], "/locks/verify": ["POST"], "/locks/{lock}/unlock": ["POST"]}
+
+_STORING = "The object has arrived and is being stored, which takes a while for one so large: push again later."
+
+_Actions = Callable[[Wanted, Head | None], Mapping[str, Any]]  # of an object, and what is stored of it
+
+router = APIRouter(route_class=LfsRoute, include_in_schema=False)
+_verifying = APIRouter(route_class=VerifyRoute, include_in_schema=False)
+
+
+@router.post("/lfs/objects/batch", response_model=None)
+async def batch(call: Authenticated) -> Response:
+    """Tell how each object is to be uploaded or downloaded."""
+    return await _batch(call, None)
+
+
+@router.post("/lfs/{policy}/objects/batch", response_model=None)
+async def batch_under(call: Authenticated, policy: str) -> Response:
+    """Do so under the policy that the repository's URL names."""
+    return await _batch(call, policy)
+
+
+@_verifying.post("/lfs/objects/verify/{ticket}", response_model=None)
+async def verify(call: Anyone, ticket: str) -> Response:
+    """Complete the upload of exactly the object that the ticket is for; 200 says that it is stored.
+
+    git-lfs sends no Basic credentials here: whoever holds the ticket may.
+    """
+    opened = await spoken_ticket(call, GIT_LFS, ticket)
+    asked, grant = read(call, Verification), opened.grant
+    if not grant.key.content_addressed or (asked.oid, asked.size) != (grant.key.name, grant.size):
+        raise Refusal(Code.NOT_FOUND, "This ticket is for another object.")
+    outcome = await call.gateway.uploads.complete(opened)
+    if outcome.retry_after is not None:
+        raise Refusal(Code.STORAGE_UNAVAILABLE, _STORING, retry_after=outcome.retry_after)
+    if outcome.stored is None:
+        raise Refusal(Code.NOT_FOUND, "The object was deleted: push it again.")
+    return answer({})
+
+
+async def no_locks(call: Anyone, **_place: str) -> Response:
+    """Say that there are no locks; git-lfs then pushes without them, and never asks again."""
+    return failure(call.request_id, 501, "This server keeps no locks: push without them.")
+
+
+for _base in _BASES:
+    for _path, _methods in _LOCKS.items():
+        router.add_api_route(_base + _path, no_locks, methods=_methods, response_model=None)
+router.routes.extend(_verifying.routes)
+
+
+async def _batch(call: AuthenticatedCall, named: str | None) -> Response:
+    policy = spoken_policy(call, GIT_LFS, named)
+    asked = read(call, Batch)
+    if asked.hash_algo != "sha256":
+        return failure(call.request_id, 409, "Objects are known by their SHA-256 here: use hash_algo sha256.")
+    if asked.transfers is not None and "basic" not in asked.transfers:
+        raise Refusal(Code.INVALID_REQUEST, "This server knows the transfer 'basic', and no other.")
+    if len(asked.objects) > MAX_OBJECTS:
+        raise Refusal(Code.PAYLOAD_TOO_LARGE, f"Ask for at most {MAX_OBJECTS} objects at once.")
+    wanted = [Wanted.of(fields) for fields in asked.objects]
+    actions = await (_uploads if asked.operation == "upload" else _downloads)(call, policy)
+    keys = {each.oid: _key(call, policy, each) for each in wanted if each.well_formed}
+    heads = await _look(call.gateway.storage, keys)
+    objects = [_told(each, heads.get(each.oid), actions) for each in wanted]
+    return answer({"transfer": "basic", "objects": objects, "hash_algo": "sha256"})
+
+
+def _key(call: AuthenticatedCall, policy: Policy, wanted: Wanted) -> ObjectKey:
+    return ObjectKey(call.principal.tenant, policy.name, wanted.oid, _EXTENSION)
+
+
+async def _look(storage: Storage, keys: Mapping[str, ObjectKey]) -> Mapping[str, Head | None]:
+    """Look which of the objects are stored."""
+    slots = asyncio.Semaphore(LOOKUPS)
+
+    async def look(key: ObjectKey) -> Head | None:
+        async with slots:
+            return await storage.head(key.key)
+
+    try:
+        async with asyncio.TaskGroup() as lookups:
+            tasks = {oid: lookups.create_task(look(key)) for oid, key in keys.items()}
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # the others were cancelled, or failed alike
+    return {oid: task.result() for oid, task in tasks.items()}
+
+
+def _told(wanted: Wanted, head: Head | None, actions: _Actions) -> Mapping[str, Any]:
+    """Tell of one object what can be done, or why nothing can."""
+    told = {"oid": wanted.oid, "size": wanted.size, "authenticated": True}
+    try:
+        _check(wanted, head)
+        return {**told, **actions(wanted, head)}
+    except Refusal as refusal:
+        return {**told, "error": {"code": refusal.code.status, "message": refusal.detail}}
+
+
+def _check(wanted: Wanted, head: Head | None) -> None:
+    if not wanted.well_formed:
+        raise Refusal(Code.INVALID_REQUEST, "An object has its SHA-256 in lower case as oid, and a size in bytes.")
+    if head is not None and head.size != wanted.size:
+        raise Refusal(Code.INVALID_REQUEST, "The object with this oid has another size.")
+
+
+async def _uploads(call: AuthenticatedCall, policy: Policy) -> _Actions:
+    """Return what gives the PUT of an object and its verification; nothing has to be done for one that is stored."""
+    principal = call.allowed(Action.UPLOAD)
+    gateway, bucket, credentials = call.gateway, call.bucket(), await call.credentials()
+    verify_url = f"{call.base_url}/lfs/objects/verify"
+
+    def actions(wanted: Wanted, head: Head | None) -> Mapping[str, Any]:
+        if head is not None:
+            return {}
+        wish = Wish(f"{wanted.oid}.{_EXTENSION}", OCTETS, None, wanted.size, wanted.checksum_sha256)
+        grant = allow(principal, policy, wish, name=wanted.oid, now=call.now, upload_name=gateway.random_name())
+        ticket, grant_token = gateway.tokens.seal_grant(grant)
+        put = bucket.put_object(grant, grant_token, credentials, now=call.now, expires_in=policy.put_expires_in)
+        return {
+            "actions": {
+                "upload": {"href": put.url, "header": put.headers, "expires_in": put.expires_at - call.now},
+                "verify": {"href": f"{verify_url}/{ticket}", "expires_in": grant.expires_at - call.now},
+            }
+        }
+
+    return actions
+
+
+async def _downloads(call: AuthenticatedCall, policy: Policy) -> _Actions:
+    """Return what gives the GET of an object; raises `not-found` for one that is not stored."""
+    call.allowed(Action.LINK)
+    downloads = call.bucket().downloads(await call.credentials(), now=call.now, expires_in=call.gateway.get_expires_in)
+
+    def actions(wanted: Wanted, head: Head | None) -> Mapping[str, Any]:
+        if head is None:
+            raise Refusal(Code.NOT_FOUND, "No object with this oid is stored here.")
+        url = downloads.get(_key(call, policy, wanted), None, "attachment")
+        return {"actions": {"download": {"href": url, "expires_in": downloads.expires_at - call.now}}}
+
+    return actions
