@@ -1,15 +1,16 @@
 """What the store's answers mean: which are none of S3's, which callers go on from, and what of them is logged."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
 
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from gateway.s3.storage import Changed, Gone, UnfitParts
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 CONFLICT: Final = "ConditionalRequestConflict"
@@ -38,6 +39,14 @@ def expect_status(answer: Mapping[str, object], status: int) -> None:
     found = answer["ResponseMetadata"]
     if not isinstance(found, dict) or found["HTTPStatusCode"] != status:
         raise ResponseParserError(_NOT_OF_S3)
+
+
+def insist(attempts: int, call: Callable[[], T]) -> T:
+    """Make a call anew whose answer is none of S3's: botocore repeats what failed, but not what told nothing."""
+    for _ in range(attempts - 1):
+        with suppress(ResponseParserError):
+            return call()
+    return call()
 
 
 def code_of(error: ClientError) -> str:

@@ -1,18 +1,21 @@
 """The calls about multipart uploads, as boto3 makes them: they block, so S3Storage runs them in threads."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from gateway.s3.answers import code_of, expect, expect_status, understood
+from gateway.s3.answers import code_of, expect, expect_status, insist, understood
 from gateway.s3.clients import Clients
 from gateway.s3.storage import ArrivedPart, Changed, Gone
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         CompletedPartTypeDef,
+        CompleteMultipartUploadRequestTypeDef,
+        CopyPartResultTypeDef,
         CreateMultipartUploadRequestTypeDef,
         ListMultipartUploadsRequestTypeDef,
         ListPartsRequestTypeDef,
@@ -79,31 +82,37 @@ class MultipartCalls:
         }
         with understood():
             try:
-                answer = self._clients.patient().upload_part_copy(**request)
+                copied = insist(self._clients.patience.attempts, partial(self._copy_part, request))
             except ClientError as error:
                 # A source that is short now, a marker, can be told as a wrong range before its ETag is looked at.
                 if code_of(error) in {"InvalidArgument", "InvalidRange", "InvalidRequest"}:
                     self._clients.usual().head_object(Bucket=self._bucket, Key=source, IfMatch=if_match)
                 raise
-        copied = answer.get("CopyPartResult", {})
+        etag = '"' + copied["ETag"].strip('"') + '"'  # Ceph 16 gives it bare here
+        return ArrivedPart(number, last - first + 1, etag, copied.get("ChecksumSHA256"))
+
+    def _copy_part(self, request: "UploadPartCopyRequestTypeDef") -> "CopyPartResultTypeDef":
+        copied = self._clients.patient().upload_part_copy(**request).get("CopyPartResult", {})
         expect(copied, "ETag")  # silence under a status 200, as with CopyObject
-        return ArrivedPart(number, last - first + 1, copied["ETag"], copied.get("ChecksumSHA256"))
+        return copied
 
     def complete(self, key: str, upload_id: str, parts: Sequence[ArrivedPart]) -> None:
         """See Storage."""
+        request: CompleteMultipartUploadRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "UploadId": upload_id,
+            "IfNoneMatch": "*",
+            "MpuObjectSize": sum(part.size for part in parts),
+            "MultipartUpload": {"Parts": [_named(part) for part in parts]},
+        }
         # S3 API reference, CompleteMultipartUpload: after a 409 (conflict) the parts have to be uploaded anew.
         with understood():
-            answer = self._clients.patient().complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                IfNoneMatch="*",
-                MpuObjectSize=sum(part.size for part in parts),
-                MultipartUpload={"Parts": [_named(part) for part in parts]},
-            )
-        # S3 sends the status at once and the rest when it is done. botocore minds an <Error> there, but takes silence
-        # for success.
-        expect(answer, "ETag")
+            insist(self._clients.patience.attempts, partial(self._complete, request))
+
+    def _complete(self, request: "CompleteMultipartUploadRequestTypeDef") -> None:
+        # S3 sends the status at once, and the rest when it is done or has failed.
+        expect(self._clients.patient().complete_multipart_upload(**request), "ETag")
 
     def abort(self, key: str, upload_id: str) -> None:
         """See Storage."""

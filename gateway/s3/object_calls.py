@@ -3,17 +3,23 @@
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
-from gateway.s3.answers import CONFLICT, code_of, expect, expect_status, understood
+from gateway.s3.answers import CONFLICT, code_of, expect, expect_status, insist, understood
 from gateway.s3.clients import Clients
 from gateway.s3.storage import Changed, Head, Page
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef, HeadObjectOutputTypeDef, PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        CopyObjectRequestTypeDef,
+        GetObjectRequestTypeDef,
+        HeadObjectOutputTypeDef,
+        PutObjectRequestTypeDef,
+    )
 
 CONFLICT_PAUSES = (0.05, 0.2)  # seconds before the second and third try of a put that met another one
 
@@ -74,17 +80,21 @@ class ObjectCalls:
 
     def copy(self, source: str, target: str, if_match: str, content_type: str, metadata: Mapping[str, str]) -> None:
         """See Storage."""
+        request: CopyObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": target,
+            "CopySource": {"Bucket": self._bucket, "Key": source},
+            "CopySourceIfMatch": if_match,
+            "MetadataDirective": "REPLACE",
+            "ContentType": content_type,
+            "ContentEncoding": "",  # else MiniStack keeps the uploader's, in spite of REPLACE
+            "Metadata": metadata,
+        }
         with understood(Changed):
-            answer = self._clients.patient().copy_object(
-                Bucket=self._bucket,
-                Key=target,
-                CopySource={"Bucket": self._bucket, "Key": source},
-                CopySourceIfMatch=if_match,
-                MetadataDirective="REPLACE",
-                ContentType=content_type,
-                ContentEncoding="",  # else MiniStack keeps the uploader's, in spite of REPLACE
-                Metadata=metadata,
-            )
+            insist(self._clients.patience.attempts, partial(self._copy, request))
+
+    def _copy(self, request: "CopyObjectRequestTypeDef") -> None:
+        answer = self._clients.patient().copy_object(**request)
         # A copy can fail after its status line. botocore minds an <Error> there, but takes silence for success.
         expect(answer.get("CopyObjectResult", {}), "ETag")
 

@@ -158,10 +158,14 @@ async def test_a_copy_that_fails_under_status_200_has_failed() -> None:
 
 
 @pytest.mark.parametrize("silence", [b"", b"<?xml version='1.0'?>", b"<?xml version='1.0'?><Complete/>", b"     \n"])
-@pytest.mark.parametrize("call", [CALLS["complete upload"], CALLS["copy part"]], ids=["complete upload", "copy part"])
-async def test_status_200_and_silence_are_no_success(call: Call, silence: bytes) -> None:
+@pytest.mark.parametrize("name", ["copy", "complete upload", "copy part"])
+async def test_status_200_and_silence_are_asked_again_and_are_no_success(name: str, silence: bytes) -> None:
     with failing(answer(200, silence)) as store, storage_at(store.endpoint) as storage:
-        await refused(call(storage))
+        await refused(CALLS[name](storage))
+        assert len(store.requests) == PATIENCE.attempts
+    told = error(412, "PreconditionFailed")
+    with failing(answer(200, silence), told) as store, storage_at(store.endpoint) as storage, pytest.raises(Changed):
+        await CALLS[name](storage)
 
 
 async def test_parts_whose_joining_fails_under_status_200_are_joined_again_and_then_refused() -> None:
