@@ -29,6 +29,7 @@ NOT_ENFORCED: Final[Mapping[str, frozenset[str]]] = {
     "if-none-match is sent": MOTO,
     "if-none-match": frozenset(),
     "checksum": MOTO_AND_CEPH,
+    "content-md5": MOTO,  # of Active Storage
     "metadata": MOTO,
     "no unsigned metadata": frozenset({"moto", "ministack", "ceph"}),
     "metadata of 2 KB": ALL,

@@ -111,6 +111,14 @@ def wrong_signature(server: S3Server) -> int:
     return Put(altered(put.url), put.headers).send()
 
 
+def put_other_than_its_md5(server: S3Server) -> int:
+    md5 = base64.b64encode(hashlib.md5(BODY, usedforsecurity=False).digest()).decode()
+    params = {"Bucket": server.bucket, "Key": key(), "ContentMD5": md5}
+    put = Put(server.s3().generate_presigned_url("put_object", Params=params, ExpiresIn=900), {"content-md5": md5})
+    assert put.send() == 200
+    return put.send(OTHER_BODY)
+
+
 def second_put(server: S3Server) -> int:
     put = presign_put(server)
     assert put.send() == 200
@@ -273,6 +281,7 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
     "if-none-match is sent": lambda server: presign_put(server).send(headers={"if-none-match": None}),
     "if-none-match": second_put,
     "checksum": lambda server: presign_put(server).send(OTHER_BODY),
+    "content-md5": put_other_than_its_md5,
     "metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-grant": "forged"}),
     "no unsigned metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-more": "x"}),
     "metadata of 2 KB": put_large_metadata,
