@@ -15,13 +15,14 @@ class Partial:
     """What has arrived of one content, which the name tells, so that another process can go on."""
 
     def __init__(self, target: Path) -> None:
-        """Find what an earlier try has left; raises FileError where nothing can lie."""
+        """Find the most that earlier tries have left, and remove the rest; raises FileError where nothing can lie."""
         self._target = target
         self._path: Path | None = None
         self.etag = ""
         with unwritable():
-            for path in list(target.parent.iterdir()):
-                match = path.name.startswith(target.name) and _SUFFIX.fullmatch(path.name, len(target.name))
+            beside = [path for path in target.parent.iterdir() if path.name.startswith(target.name)]
+            for path in sorted(beside, key=_size, reverse=True):
+                match = _SUFFIX.fullmatch(path.name, len(target.name))
                 if match and self._path is None:
                     self._path, self.etag = path, f'"{match[1]}"'
                 elif match:
@@ -62,6 +63,10 @@ class Partial:
         """Give it the name of the target."""
         with unwritable():
             self.path.replace(self._target)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 class unwritable:  # noqa: N801 - reads as a function

@@ -28,38 +28,46 @@ class UploadEndedError(RefusedError):
 class PartSender:
     """Sends single parts of one upload, again where that is worth it."""
 
-    def __init__(self, wire: Wire, token: str, meter: Meter, *, stream: bool = False) -> None:
-        """Take the upload's ticket; of a stream every length is stated, since nobody else knows which part is last."""
+    def __init__(
+        self, wire: Wire, token: str, meter: Meter, *, checksums: bool | None = True, stream: bool = False
+    ) -> None:
+        """Take the upload's ticket; `checksums` says whether S3 wants a SHA-256 with every part, None: nobody knows.
+
+        Of a stream every length is stated, since nobody else knows which part is the last.
+        """
         self._wire = wire
         self._token = token
         self._meter = meter
+        self._checksums = checksums
         self._stream = stream
-        self._checksums: bool | None = None
 
     async def presign(self, bodies: Mapping[int, Body]) -> list[Presigned]:
         """Ask for the requests of these parts, in their order; raises GatewayError."""
-        if self._checksums is not False:
-            checksums = {str(number): await body.sha256() for number, body in bodies.items()}
-            try:
-                signed = await self._ask(bodies, checksums)
-            except RefusedError as refused:
-                # Somebody else may have begun this upload without part_checksums: then S3 takes none.
-                if refused.code != "invalid-request" or self._checksums:
-                    raise
-            else:
-                self._checksums = True
-                return signed
-        signed = await self._ask(bodies, None)
-        self._checksums = False
+        if self._checksums is not None:
+            return await self._ask(bodies, checksums=self._checksums)
+        try:
+            signed = await self._ask(bodies, checksums=True)
+        except RefusedError as refused:
+            if refused.code != "invalid-request":
+                raise
+            signed = await self._ask(bodies, checksums=False)
+            self._checksums = False
+        else:
+            self._checksums = True
         return signed
 
-    async def _ask(self, bodies: Mapping[int, Body], checksums: Mapping[str, str] | None) -> list[Presigned]:
+    async def _ask(self, bodies: Mapping[int, Body], *, checksums: bool) -> list[Presigned]:
         wanted: dict[str, object] = {"part_numbers": list(bodies)}
-        if checksums is not None:
-            wanted["checksums_sha256"] = checksums
+        if checksums:
+            wanted["checksums_sha256"] = {str(number): await body.sha256() for number, body in bodies.items()}
         if self._stream:
             wanted["sizes"] = {str(number): body.size for number, body in bodies.items()}
-        answer = await self._wire.ask("POST", f"{upload_path(self._token)}/parts", wanted, authorized=False)
+        try:
+            answer = await self._wire.ask("POST", f"{upload_path(self._token)}/parts", wanted, authorized=False)
+        except RefusedError as refused:
+            if self._stream and refused.code == "invalid-request":  # such a part lies beyond what was granted
+                raise RefusedError("too-large", "This is more than the policy takes.", refused.status) from None
+            raise
         return read(_presigned, answer)
 
     async def send(self, number: int, body: Body, request: Presigned) -> None:

@@ -89,5 +89,6 @@ class Publication:
         """Wait until at most so many parts are on their way; raises what one of them failed with."""
         while len(self._under_way) > most:
             done, self._under_way = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            failures = [error for task in done if (error := task.exception()) is not None]
+            if failures:
+                raise failures[0]

@@ -80,7 +80,7 @@ async def upload_file(
 
 async def resume_file(wire: Wire, token: str, file: LocalFile, on_progress: OnProgress | None) -> Stored:
     """Go on with an upload of which the ticket is known; raises GatewayError, also when nothing is left to do."""
-    return await _go_on(wire, token, await wire.status(token), file, on_progress)
+    return await _go_on(wire, token, await wire.status(token), file, on_progress, checksums=None)
 
 
 async def send_new(
@@ -152,7 +152,15 @@ async def _from_memory(
         return await _go_on(wire, token, status, file, on_progress)
 
 
-async def _go_on(wire: Wire, token: str, status: Status, file: LocalFile, on_progress: OnProgress | None) -> Stored:
+async def _go_on(  # noqa: PLR0913 - which upload, how far it is, of what
+    wire: Wire,
+    token: str,
+    status: Status,
+    file: LocalFile,
+    on_progress: OnProgress | None,
+    *,
+    checksums: bool | None = True,
+) -> Stored:
     if status.stored is not None:
         return status.stored
     if status.state in UNDER_WAY:
@@ -162,28 +170,27 @@ async def _go_on(wire: Wire, token: str, status: Status, file: LocalFile, on_pro
     plan = Plan.of(max(file.size, 1))
     arrived = whole_parts(plan, status.parts)
     meter = Meter(file.size, on_progress, sum(arrived.values()))
-    return await _send_file_parts(wire, token, plan, file, meter, arrived)
+    sender = PartSender(wire, token, meter, checksums=checksums)
+    return await _send_file_parts(wire, token, FileParts(sender, file, plan, arrived))
 
 
 async def _send_divided(  # noqa: PLR0913, PLR0917 - which bytes, divided how, under what, told to whom
     wire: Wire, token: str, plan: Plan, body: LocalFile | Body, meter: Meter, memory: Memory | None
 ) -> Stored:
+    sender = PartSender(wire, token, meter)
     if isinstance(body, LocalFile):
         if memory is not None:
             await asyncio.to_thread(memory.save, token)
-        return await _send_file_parts(wire, token, plan, body, meter, {})
+        return await _send_file_parts(wire, token, FileParts(sender, body, plan, ()))
     # What is at hand and no file is at most the size of one part.
-    sender = PartSender(wire, token, meter)
     (request,) = await sender.presign({1: body})
     await sender.send(1, body, request)
     return await complete(wire, token)
 
 
-async def _send_file_parts(  # noqa: PLR0913, PLR0917 - as above
-    wire: Wire, token: str, plan: Plan, file: LocalFile, meter: Meter, arrived: Mapping[int, int]
-) -> Stored:
+async def _send_file_parts(wire: Wire, token: str, parts: FileParts) -> Stored:
     try:
-        await FileParts(PartSender(wire, token, meter), file, plan, arrived).send()
+        await parts.send()
     except UploadEndedError:  # somebody else has completed or aborted it, or our own call whose answer was lost
         status = await wire.status(token)
         if status.stored is None and status.state not in UNDER_WAY:

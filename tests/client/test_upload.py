@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gateway.client import AsyncClient, Client, Progress
-from tests.client.conftest import OCTETS, Site
+from tests.client.sites import OCTETS, Site
 from tests.gateways import API_KEY
 
 MIB = 2**20

@@ -1,0 +1,62 @@
+"""`gateway upload`: files into the bucket, in parts where they are large, gone on with where an earlier try stopped."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.transfers import Report, client_for, transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.client import Progress, Stored
+
+
+def upload(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES…", help="What to upload.", show_default=False)],
+    policy: Annotated[str, typer.Option(help="The policy to upload under.")] = "default",
+    *,
+    resume: Annotated[bool, typer.Option(help="Go on with an upload of the same file that did not end.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document for each file, in a line.")] = False,
+) -> None:
+    """Upload files, and print the key and a link of each.
+
+    Large files go in parts, several at a time. After Ctrl-C, a crash or a lost connection the same command sends only
+    what is missing.
+    """
+    state = state_folder() if resume else None
+    report = Report(as_json)
+    with client_for() as client:
+
+        def move(file: Path, tell: "Callable[[Progress], None]") -> None:
+            stored = client.upload(file, policy=policy, progress=tell, state=state)
+            report.done(f"{stored.object.key} {stored.link}", _document(file, stored))
+
+        transfer(files, str, move, report)
+
+
+def state_folder() -> Path:
+    """Return where unfinished uploads are kept: XDG Base Directory Specification, $XDG_STATE_HOME."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    # The specification has a relative path ignored.
+    home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    return home / "signed-url-gateway"
+
+
+def _document(file: Path, stored: "Stored") -> dict[str, object]:
+    found = stored.object
+    return {
+        "source": str(file),
+        "key": found.key,
+        "size": found.size,
+        "content_type": found.content_type,
+        "filename": found.filename,
+        "checksum_sha256": found.checksum_sha256,
+        "checksum_type": found.checksum_type,
+        "etag": found.etag,
+        "stored_at": found.stored_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "link": stored.link,
+        "receipt": stored.receipt,
+    }
