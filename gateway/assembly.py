@@ -16,6 +16,13 @@ class ClaimedPart:
 
     number: int
     etag: str
+    checksum_sha256: str | None = None
+
+    def fits(self, part: ArrivedPart | None) -> bool:
+        """Whether that is what has arrived."""
+        if part is None or part.etag.strip('"') != self.etag.strip('"'):
+            return False
+        return self.checksum_sha256 is None or part.checksum_sha256 in {None, self.checksum_sha256}
 
 
 class Misfit(Exception):  # noqa: N818 - a verdict, not a fault
@@ -32,7 +39,7 @@ async def assemble(storage: Storage, ticket: Ticket, claimed: Sequence[ClaimedPa
     try:
         arrived = await storage.list_parts(key, multipart.upload_id)
         parts = arrived if claimed is None else _named(arrived, claimed)
-        _weigh(ticket, multipart, parts)
+        _weigh(ticket, multipart, parts, named=claimed is not None)
         await storage.complete_upload(key, multipart.upload_id, parts)
     except Gone:
         return
@@ -50,19 +57,30 @@ def _named(arrived: Sequence[ArrivedPart], claimed: Sequence[ClaimedPart]) -> Se
     there = {part.number: part for part in arrived}
     parts = [there.get(part.number) for part in claimed]
     for part, claim in zip(parts, claimed, strict=True):
-        if part is None or part.etag.strip('"') != claim.etag.strip('"'):
+        if not claim.fits(part):
             raise Refusal(Code.NOT_UPLOADED, f"Part {claim.number} has not arrived as it is named: upload it again.")
     return [part for part in parts if part is not None]
 
 
-def _weigh(ticket: Ticket, multipart: Multipart, parts: Sequence[ArrivedPart]) -> None:
-    """Hold the sum of the parts against the grant."""
-    granted, size = ticket.grant.size, sum(part.size for part in parts)
+def _weigh(ticket: Ticket, multipart: Multipart, parts: Sequence[ArrivedPart], *, named: bool) -> None:
+    """Hold the parts and their sum against the grant."""
+    grant, size = ticket.grant, sum(part.size for part in parts)
     if not parts:
         raise Refusal(Code.NOT_UPLOADED, "No part of this upload has arrived yet.")
-    if ticket.grant.exact and multipart.part_size is not None:
-        missing = Plan(granted, multipart.part_size).part_count - len(parts)
+    if grant.exact and multipart.part_size is not None:
+        missing = Plan(grant.size, multipart.part_size).part_count - len(parts)
         if missing > 0:
             raise Refusal(Code.NOT_UPLOADED, f"{missing} parts of this upload have not arrived yet.")
-    if size > granted or (ticket.grant.exact and size != granted):
+    if size > grant.size or (grant.exact and size != grant.size):
         raise Misfit
+    if _has_gap(multipart, parts, named=named):
+        raise Refusal(Code.NOT_UPLOADED, "A part before the last has not arrived yet, or not whole.")
+    if size < grant.at_least:
+        raise Refusal(Code.NOT_UPLOADED, f"This policy takes files of at least {grant.at_least} bytes.")
+
+
+def _has_gap(multipart: Multipart, parts: Sequence[ArrivedPart], *, named: bool) -> bool:
+    """Whether bytes would be lost in the middle. Who divides as it likes and names its parts knows what it does."""
+    if multipart.part_size is None:
+        return not named and parts[-1].number != len(parts)
+    return parts[-1].number != len(parts) or any(part.size != multipart.part_size for part in parts[:-1])

@@ -1,6 +1,8 @@
 """Multipart uploads, forms and content addresses as use cases, over a bucket in memory."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -163,6 +165,40 @@ async def test_a_stream_may_have_fewer_bytes_than_its_limit() -> None:
     send(storage, ticket, 1, 2, parts={1: BODY[:8], 2: b"the end"})
     assert (await uploads.complete(ticket)).state is State.STORED
     assert storage.objects[KEY.key].body == BODY[:8] + b"the end"
+
+
+async def test_a_stream_is_not_stored_with_a_gap_nor_below_the_least() -> None:
+    for sent, at_least, detail in (
+        ({1: BODY[:8], 3: b"end"}, 0, "A part before the last has not arrived yet, or not whole."),
+        ({1: BODY[:7], 2: b"end"}, 0, "A part before the last has not arrived yet, or not whole."),
+        ({1: BODY[:8]}, 9, "This policy takes files of at least 9 bytes."),
+    ):
+        storage = Counting()
+        uploads = uploads_of(storage)
+        ticket = await uploads.create_multipart(replace(GRANT, exact=False, at_least=at_least), part_size=PART_SIZE)
+        send(storage, ticket, *sent, parts=sent)
+        for claimed in (None, await named(uploads, ticket)):
+            assert await refusal(uploads.complete(ticket, claimed)) == (Code.NOT_UPLOADED, detail)
+        send(storage, ticket, 1, 2, parts={1: BODY[:8], 2: BODY[8:16]})
+        assert (await uploads.complete(ticket)).state is State.STORED
+
+
+async def test_a_checksum_that_a_client_names_is_that_of_the_part() -> None:
+    storage = Counting()
+    uploads = uploads_of(storage)
+    ticket = await uploads.create_multipart(GRANT, part_size=PART_SIZE, checksums=True)
+    sums = {number: base64.b64encode(hashlib.sha256(part).digest()).decode() for number, part in PARTS.items()}
+    for number, part in PARTS.items():
+        storage.upload_part(KEY.upload_key, ticket.divided().upload_id, number, part, sums[number])
+    right = [ClaimedPart(each.number, each.etag, sums[each.number]) for each in await named(uploads, ticket)]
+    wrong = [replace(right[0], checksum_sha256=sums[2]), *right[1:]]
+    again = (Code.NOT_UPLOADED, "Part 1 has not arrived as it is named: upload it again.")
+    assert await refusal(uploads.complete(ticket, wrong)) == again
+    stored = (await uploads.complete(ticket, right)).stored
+    digests = b"".join(hashlib.sha256(part).digest() for part in PARTS.values())
+    composite = f"{base64.b64encode(hashlib.sha256(digests).digest()).decode()}-3"
+    assert stored is not None
+    assert (stored.checksum_sha256, stored.checksum_type) == (composite, "composite")
 
 
 @pytest.mark.threat(11, 12)

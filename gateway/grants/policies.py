@@ -92,7 +92,8 @@ class Tenant:
 class Grant:
     """A policy's yes: who may store exactly which bytes under which key. Made by `allow`, or by opening a token.
 
-    `size` in bytes is exact, or only what they may be at most; checksums are base64, times seconds since the epoch.
+    `size` in bytes is exact, or what they may be at most, and `at_least` then the least; checksums are base64, times
+    seconds since the epoch.
     """
 
     principal: str
@@ -106,6 +107,7 @@ class Grant:
     expires_at: int
     exact: bool = True
     content_md5: str | None = None
+    at_least: int = 0
 
 
 class Wish(Protocol):
@@ -160,6 +162,7 @@ def allow(  # noqa: PLR0913 - who, under what, which bytes, where and until when
         now + (policy.multipart_expires_in if multipart else policy.ticket_expires_in),
         wish.size is not None,
         None if wish.content_md5 is None or multipart else _content_md5(wish.content_md5),
+        policy.min_size if wish.size is None else 0,
     )
 
 
@@ -183,6 +186,8 @@ def _media_type(policy: Policy, content_type: str) -> MediaType:
 
 def _check_size(policy: Policy, size: int | None, *, multipart: bool) -> None:
     if size is None:
+        if policy.max_size < 1:
+            raise Refusal(Code.TOO_LARGE, "This policy takes no bytes.")
         return
     largest = policy.max_size if multipart else min(policy.max_size, MAX_SINGLE_PUT)
     if size > largest:

@@ -97,6 +97,8 @@ def _grant_fields(grant: Grant) -> dict[str, object]:
         fields["sha256"] = grant.checksum_sha256
     if grant.content_md5 is not None:
         fields["md5"] = grant.content_md5
+    if grant.at_least:
+        fields["at_least"] = grant.at_least
     if grant.metadata:
         fields["meta"] = grant.metadata
     return fields
@@ -119,6 +121,7 @@ def _grant(fields: dict[str, Any]) -> Grant:
         fields["exp"],
         exact,
         fields.get("md5"),
+        fields.get("at_least", 0),
     )
 
 

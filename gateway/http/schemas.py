@@ -36,7 +36,7 @@ class UploadRequest(Request):
 
     filename: Annotated[str, Field(max_length=4096, examples=["holiday.jpg"])]
     content_type: Annotated[str, Field(max_length=255, examples=["image/jpeg"])]
-    size: Annotated[int, Field(ge=0, description="bytes", examples=[48_211])] | None = None
+    size: Annotated[Annotated[int, Field(ge=0)] | None, Field(description="bytes", examples=[48_211])]
     checksum_sha256: Base64Digest | None = None
     part_checksums: Annotated[bool, Field(description="a SHA-256 comes with every part")] = False
     policy: Annotated[str, Field(max_length=63)] = "default"

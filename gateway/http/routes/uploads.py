@@ -67,7 +67,7 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
 
 async def _create_multipart(call: AuthenticatedCall, policy: Policy, wanted: schemas.UploadRequest) -> schemas.Ticket:
     grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now, multipart=True)
-    plan = Plan.of(max(grant.size, 1))  # a policy, or a pass, may allow no byte, and a stream that ends at once
+    plan = Plan.of(grant.size)
     await call.credentials()  # nothing is begun that could not go on
     ticket = await call.gateway.uploads.create_multipart(
         grant, part_size=plan.part_size, checksums=policy.checksum == "required" or wanted.part_checksums
@@ -125,12 +125,9 @@ async def sign_parts(call: Anyone, ticket: str, wanted: schemas.PartsRequest) ->
 
 
 def _checksums(ticket: Ticket, wanted: schemas.PartsRequest) -> Mapping[str, str]:
-    """Return the checksums of the parts wanted: S3 takes all or none, as it was told when the upload was created."""
+    """Return the checksums of the parts wanted; an upload that was asked for with part_checksums takes none without."""
     checksums = wanted.checksums_sha256 or {}
-    if not ticket.divided().checksums:
-        if checksums:
-            raise Refusal(Code.INVALID_REQUEST, "This upload was asked for without part_checksums.")
-    elif len(checksums) < len(wanted.part_numbers):
+    if ticket.divided().checksums and len(checksums) < len(wanted.part_numbers):
         raise Refusal(Code.CHECKSUM_REQUIRED, "Send the SHA-256 of every part in checksums_sha256 (base64).")
     return {name: check_sha256(checksum) for name, checksum in checksums.items()}
 
@@ -145,7 +142,7 @@ async def complete_upload(call: Anyone, ticket: str, wanted: schemas.CompleteReq
     opened, claimed = await call.ticket(ticket), None
     if wanted.parts is not None:
         opened.divided()
-        claimed = [ClaimedPart(part.part_number, part.etag) for part in wanted.parts]
+        claimed = [ClaimedPart(part.part_number, part.etag, part.checksum_sha256) for part in wanted.parts]
     return bodies.completed(call, await call.gateway.uploads.complete(opened, claimed))
 
 

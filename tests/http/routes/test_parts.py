@@ -123,9 +123,10 @@ async def test_where_checksums_are_demanded_no_part_goes_without(offline: httpx.
     assert_refused(answer, Code.INVALID_REQUEST, "checksum_sha256 is the base64 of the 32 bytes of a SHA-256.")
 
 
-async def test_where_no_checksums_were_agreed_on_s3_takes_none(offline: httpx.AsyncClient) -> None:
-    answer = await ask(offline, DIVIDED, part_numbers=[1], checksums_sha256={"1": DIGEST})
-    assert_refused(answer, Code.INVALID_REQUEST, "This upload was asked for without part_checksums.")
+async def test_a_checksum_is_signed_wherever_it_is_given(offline: httpx.AsyncClient) -> None:
+    answer = await ask(offline, DIVIDED, part_numbers=[1, 2], checksums_sha256={"1": DIGEST})
+    headers = [part["headers"] for part in answer.json()["parts"]]
+    assert headers == [{"x-amz-checksum-sha256": DIGEST, "x-amz-sdk-checksum-algorithm": "SHA256"}, {}]
 
 
 async def test_what_is_said_of_a_part_that_is_not_asked_for_is_refused(offline: httpx.AsyncClient) -> None:
