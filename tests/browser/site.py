@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 POLICIES = {
     "default": {"content_types": ALL_TYPES, "min_size": 0, "max_size": "20 MiB"},
     "checked": {"content_types": ["image/png"], "max_size": "1 MiB", "checksum": "required"},
+    "large": {"content_types": ["application/octet-stream"], "max_size": "1 GiB", "multipart_from": "6 MiB"},
+    "large-checked": {
+        "content_types": ["application/octet-stream"],
+        "max_size": "1 GiB",
+        "multipart_from": "6 MiB",
+        "checksum": "required",
+    },
 }
 
 
