@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -99,9 +100,9 @@ class Cluster:
         fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
         self._configure(fsid)
         self._daemon(daemons, "ceph-mon", "-i", "a")
-        self._run("ceph", "osd", "create", osd, "0")
+        self._tell("osd", "create", osd, "0")
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-        self._run("ceph", "osd", "crush", "add", "osd.0", "1.0", "root=default", "host=localhost")
+        self._tell("osd", "crush", "add", "osd.0", "1.0", "root=default", "host=localhost")
         self._daemon(daemons, "ceph-osd", "-i", "0")
         self._daemon(daemons, "radosgw", "-n", "client.rgw.a").wait_for(f"http://127.0.0.1:{self.port}", READY_WITHIN)
 
@@ -128,6 +129,16 @@ class Cluster:
         child = spawn([*self._command(command), "-f"], env=os.environ, log=self.folder / f"{command[0]}.out")
         daemons.callback(child.stop)
         return child
+
+    def _tell(self, *command: str) -> None:
+        """Tell the monitor: for a moment it takes whoever does not know the cluster's id yet for a stranger (EPERM)."""
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            try:
+                return self._run("ceph", *command)
+            except StartError:
+                if time.monotonic() > deadline:
+                    raise
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(self._command(command), capture_output=True, text=True, check=False, timeout=PATIENCE)
