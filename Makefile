@@ -29,7 +29,9 @@ test: .venv/.dev ## all tests but those over Ceph, with real servers, clients an
 	@$(BIN)/pytest -n $(WORKERS) --ignore=tests/ceph $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
 
 test-ceph: .venv/.dev ## the tests that run over Ceph as well (ARGS="-k name")
-	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw
+	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw \
+		chromium=chromium node=nodejs npm=npm git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
+	@tests/protocols/install
 	@$(BIN)/pytest tests/ceph $(ARGS)
 
 check: .venv/.dev ## format, lint, types, CloudFormation
