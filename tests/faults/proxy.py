@@ -58,10 +58,10 @@ def cut(missing: int) -> Treatment:
 
 @dataclass(slots=True)
 class Rule:
-    """What becomes of the next requests of a method to a target that has `within` in it."""
+    """What becomes of the next requests of a method to targets in which this pattern is found."""
 
     method: str
-    within: str
+    target: re.Pattern[str]
     treatments: deque[Treatment]
 
 
@@ -78,9 +78,9 @@ class Proxy:
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def spoil(self, method: str, within: str, *treatments: Treatment) -> None:
+    def spoil(self, method: str, target: str, *treatments: Treatment) -> None:
         """Treat the next requests of this kind so, one after the other; those that follow are answered whole."""
-        self._rules.append(Rule(method, within, deque(treatments)))
+        self._rules.append(Rule(method, re.compile(target), deque(treatments)))
 
     def spoiled(self) -> bool:
         """Whether all that was to be spoiled has come by."""
@@ -115,7 +115,7 @@ class Proxy:
 
     def _treatment(self, method: str, target: str) -> Treatment:
         for rule in self._rules:
-            if rule.method == method and rule.within in target and rule.treatments:
+            if rule.method == method and rule.target.search(target) and rule.treatments:
                 return rule.treatments.popleft()
         return whole
 
