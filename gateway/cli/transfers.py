@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import typer
@@ -57,9 +58,7 @@ def client_for(*, anonymous_at: str | None = None) -> "Iterator[Client]":
     try:
         client = Client(anonymous_at or url or "", None if anonymous_at else credentials)
     except ValueError:
-        raise Misuse(
-            "GATEWAY_URL is an address like https://files.example.com, and GATEWAY_API_KEY holds a key and nothing else"
-        ) from None
+        raise Misuse("GATEWAY_URL is like https://files.example.com, and GATEWAY_API_KEY is a key alone") from None
     with client:
         yield client
 
@@ -98,7 +97,7 @@ def transfer(
         with Bars() as bars:
             for item in items:
                 try:
-                    with bars.bar(printable(name_of(item))) as tell:
+                    with bars.bar(printable(PurePath(name_of(item)).name)) as tell:
                         move(item, tell)
                 except GatewayError as error:
                     report.failed(name_of(item), error)
@@ -126,7 +125,7 @@ class Bars:
         self._shown = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            DownloadColumn(binary_units=True),
+            DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),

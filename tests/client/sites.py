@@ -57,6 +57,6 @@ class Site:
 @contextmanager
 def standing(server: S3Server, bucket_url: str | None = None) -> Iterator[Site]:
     """Serve a gateway over a server, whose bucket clients reach by another address if one is given."""
-    flags = {} if bucket_url is None else {"public_storage_endpoint": bucket_url}
-    with serving(make_app(server, tenants=TENANTS, **flags)) as (host, port):
+    app = make_app(server, tenants=TENANTS, public_storage_endpoint=bucket_url or server.endpoint)
+    with serving(app) as (host, port):
         yield Site(f"http://{host}:{port}", server)

@@ -1,0 +1,299 @@
+"""`gateway upload`: what it prints and how it ends; and how it goes on after it was killed."""
+
+import errno
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import GATEWAY, run, running, say
+from tests.client.proxy import Fault, Proxy, before
+from tests.client.sites import Site, standing
+from tests.gateways import API_KEY
+from tests.servers.s3 import S3Server
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def bucket(ministack: S3Server) -> Iterator[Proxy]:
+    with before(ministack.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def site(ministack: S3Server, bucket: Proxy) -> Iterator[Site]:
+    with standing(ministack, bucket.url) as site:
+        yield site
+
+
+@pytest.fixture
+def env(site: Site, bucket: Proxy, tmp_path: Path) -> Mapping[str, str]:
+    bucket.faults.clear()
+    bucket.requests.clear()
+    return {"GATEWAY_URL": site.url, "GATEWAY_API_KEY": API_KEY, "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.txt"
+    path.write_text("some notes\n")
+    return path
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "large.bin"
+    path.write_bytes(os.urandom(64 * MIB))  # eight parts
+    return path
+
+
+def test_each_file_is_a_line_with_its_key_and_link(env: Mapping[str, str], site: Site, notes: Path) -> None:
+    said = run("upload", str(notes), str(notes), env=env)
+    assert (said.stderr, said.exit_code) == ("", 0)
+    for line in said.stdout.splitlines():
+        key, link = line.split(" ")
+        assert site.content(key) == b"some notes\n"
+        assert link.startswith(f"{site.url}/d/default.")
+        assert link.endswith("/notes.txt")
+    assert len(said.stdout.splitlines()) == 2
+
+
+def test_each_file_is_a_json_document_in_a_line(env: Mapping[str, str], notes: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.txt"
+    said = run("upload", "--json", str(notes), str(missing), env=env)
+    assert (said.stderr, said.exit_code) == ("", 1)
+    stored, failed = map(json.loads, said.stdout.splitlines())
+    assert {name: stored[name] for name in ("source", "size", "content_type", "filename", "checksum_type")} == {
+        "source": str(notes),
+        "size": 11,
+        "content_type": "text/plain",
+        "filename": "notes.txt",
+        "checksum_type": "full",
+    }
+    assert list(stored) == [
+        "source",
+        "key",
+        "size",
+        "content_type",
+        "filename",
+        "checksum_sha256",
+        "checksum_type",
+        "etag",
+        "stored_at",
+        "link",
+        "receipt",
+    ]
+    assert failed == {
+        "source": str(missing),
+        "error": {
+            "code": "file-unreadable",
+            "detail": "The file cannot be read: No such file or directory.",
+            "status": 0,
+            "request_id": None,
+        },
+    }
+
+
+def test_what_cannot_be_read_is_told_and_the_others_are_stored(
+    env: Mapping[str, str], notes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    changed = tmp_path / "\x1b[2Jname.txt"
+    said = run("upload", *map(str, (tmp_path / "folder", tmp_path / "pipe", changed, notes)), env=env)
+    assert said.exit_code == 1
+    assert len(said.stdout.splitlines()) == 1
+    plain = "The file cannot be read: it is a folder, or no plain file. (file-unreadable)"
+    assert said.stderr.splitlines() == [
+        f"{tmp_path}/folder: {plain}",
+        f"{tmp_path}/pipe: {plain}",
+        f"{tmp_path}/\ufffd[2Jname.txt: The file cannot be read: No such file or directory. (file-unreadable)",
+    ]
+
+
+def test_a_file_of_somebody_else_is_told(env: Mapping[str, str], notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)  # root, as whom tests may run, may read everything
+    said = say("upload", str(notes), env=env)
+    assert said.stderr == f"{notes}: The file cannot be read: Permission denied. (file-unreadable)\n"
+
+
+def test_an_empty_file_is_stored_where_the_policy_takes_it(env: Mapping[str, str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.bin"
+    empty.touch()
+    assert run("upload", str(empty), env=env).exit_code == 0
+    said = run("upload", str(empty), "--policy", "divided", env=env)
+    assert (said.stdout, said.exit_code) == ("", 3)
+    assert said.stderr == f"{empty}: This policy takes files of at least 1 bytes. (invalid-request)\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "code", "line"),
+    [
+        ({"GATEWAY_URL": ""}, [], 2, "GATEWAY_URL has to say where the gateway is"),
+        ({"GATEWAY_API_KEY": ""}, [], 2, "GATEWAY_API_KEY has to hold an API key, a JWT or a pass"),
+        (
+            {"GATEWAY_URL": "files.example"},
+            [],
+            2,
+            "GATEWAY_URL is like https://files.example.com, and GATEWAY_API_KEY is a key alone",
+        ),
+        (
+            {"GATEWAY_API_KEY": "two words"},
+            [],
+            2,
+            "GATEWAY_URL is like https://files.example.com, and GATEWAY_API_KEY is a key alone",
+        ),
+        ({}, ["--polic"], 2, "No such option: --polic (Possible options: --policy): see 'gateway upload --help'"),
+        (
+            {"GATEWAY_API_KEY": f"{API_KEY[:-1]}0"},
+            [],
+            3,
+            "{notes}: Send a valid API key, JWT or pass as 'Authorization: Bearer …'. (unauthenticated)",
+        ),
+        (
+            {},
+            ["--policy", "none"],
+            3,
+            "{notes}: Name a policy that GET /v1/policies lists. (policy-unknown)",
+        ),
+        (
+            {"GATEWAY_URL": "http://127.0.0.1:9"},
+            [],
+            4,
+            "{notes}: The gateway cannot be reached. (gateway-unreachable)",
+        ),
+    ],
+)
+def test_every_failure_has_its_line_and_its_exit_code(  # noqa: PLR0913, PLR0917 - what is wrong, and what is said
+    env: Mapping[str, str],
+    notes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: Mapping[str, str],
+    arguments: list[str],
+    code: int,
+    line: str,
+) -> None:
+    monkeypatch.setattr("gateway.client.wire.BACK_OFF", 0.001)
+    said = say("upload", str(notes), *arguments, env={**env, **changes})
+    assert (said.stdout, said.stderr, said.exit_code) == ("", f"{line.format(notes=notes)}\n", code)
+
+
+def test_the_highest_exit_code_is_that_of_all(
+    env: Mapping[str, str], notes: Path, tmp_path: Path, bucket: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.client.wire.BACK_OFF", 0.001)
+    bucket.faults.append(Fault("PUT", "", "503", times=5))
+    said = say("upload", str(notes), str(tmp_path / "missing"), env=env)
+    assert said.exit_code == 4
+    assert "The storage refused what was sent (503). (storage-refused)" in said.stderr
+
+
+def killed(env: Mapping[str, str], large: Path, bucket: Proxy, *arguments: str) -> None:
+    """Kill an upload as nothing can be prepared for, once some parts have arrived."""
+    arrived = bucket.count("PUT")
+    with running("upload", str(large), "--policy", "parts", *arguments, env=env) as command:
+        bucket.faults.append(Fault("PUT", "partNumber=8", "cut request", times=99))
+        bucket.wait_for(lambda: bucket.count("PUT", "partNumber=8") > 1)
+        command.process.kill()
+        assert command.process.wait(15) == -signal.SIGKILL
+    assert bucket.count("PUT") >= arrived + 8
+    bucket.faults.clear()
+    bucket.requests.clear()
+
+
+def test_a_killed_upload_is_gone_on_with_and_no_part_that_arrived_is_sent_twice(
+    env: Mapping[str, str], large: Path, bucket: Proxy, site: Site, tmp_path: Path
+) -> None:
+    killed(env, large, bucket)
+    folder = tmp_path / "state" / "signed-url-gateway"
+    (kept,) = folder.iterdir()
+    assert (kept.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert API_KEY not in kept.read_text()
+    said = run("upload", str(large), "--policy", "parts", env=env)
+    assert (said.stderr, said.exit_code) == ("", 0)
+    assert bucket.count("PUT") == bucket.count("PUT", "partNumber=8") == 1
+    assert site.content(said.stdout.split(" ")[0]) == large.read_bytes()
+    assert list(folder.iterdir()) == []
+
+
+def test_without_resume_it_begins_anew_and_keeps_nothing(
+    env: Mapping[str, str], large: Path, bucket: Proxy, site: Site, tmp_path: Path
+) -> None:
+    killed(env, large, bucket, "--no-resume")
+    assert not (tmp_path / "state").exists()
+    said = run("upload", str(large), "--policy", "parts", "--no-resume", env=env)
+    assert bucket.count("PUT") == 8
+    assert site.content(said.stdout.split(" ")[0]) == large.read_bytes()
+
+
+def test_another_policy_or_another_file_is_another_upload(
+    env: Mapping[str, str], large: Path, bucket: Proxy, tmp_path: Path
+) -> None:
+    killed(env, large, bucket)
+    run("upload", str(large), "--policy", "divided", env=env)
+    assert bucket.count("PUT") == 8
+    large.touch()
+    run("upload", str(large), "--policy", "parts", env=env)
+    assert bucket.count("PUT") == 16
+    assert len(list((tmp_path / "state" / "signed-url-gateway").iterdir())) == 1
+
+
+def test_ctrl_c_ends_it_at_once_and_the_same_command_goes_on(
+    env: Mapping[str, str], large: Path, bucket: Proxy
+) -> None:
+    bucket.faults.append(Fault("PUT", "partNumber=8", "cut request", times=99))
+    with running("upload", str(large), "--policy", "parts", env=env) as command:
+        bucket.wait_for(lambda: bucket.count("PUT", "partNumber=8") > 1)
+        assert command.signal(signal.SIGINT) == 130
+    assert command.stdout == []
+    assert command.stderr == ["Interrupted: the same command goes on where this one stopped."]
+    bucket.faults.clear()
+    bucket.requests.clear()
+    assert run("upload", str(large), "--policy", "parts", env=env).exit_code == 0
+    assert bucket.count("PUT") == 1
+
+
+def test_on_a_terminal_there_is_a_bar_for_each_file(env: Mapping[str, str], notes: Path, large: Path) -> None:
+    shown, code = on_a_terminal("upload", "--policy", "parts", str(notes), str(large), env=env)
+    assert code == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert re.search(r"notes\.txt .*11/11 bytes", text)
+    assert re.search(r"large\.bin .*67\.1/67\.1 MB .*MB/s 0:00:00", text)
+
+
+def on_a_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[str, int]:
+    """Run a command on a terminal of 120 columns."""
+    master, slave = pty.openpty()
+    terminal = {**os.environ, **env, "TERM": "xterm", "COLUMNS": "140", "LINES": "40"}
+    process = subprocess.Popen([*GATEWAY, *arguments], env=terminal, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    with suppress(OSError):  # Linux says so when the other side is closed
+        while select.select([master], [], [], 60)[0] and (data := os.read(master, 65_536)):
+            shown += data
+    os.close(master)
+    return shown.decode(), process.wait(60)
+
+
+def test_the_version_is_printed() -> None:
+    said = say("--version")
+    assert (said.stderr, said.exit_code) == ("", 0)
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\n", said.stdout)
+
+
+def test_help_does_not_wait_for_what_only_a_transfer_needs() -> None:
+    script = "import sys, gateway.cli; print({'httpx', 'rich.progress', 'gateway.client'} & sys.modules.keys())"
+    done = subprocess.run([GATEWAY[0], "-c", script], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stdout == "set()\n"
