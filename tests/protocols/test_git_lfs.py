@@ -241,7 +241,7 @@ async def test_a_verification_is_answered_alike_each_time_and_never_before_the_o
         assert (answer.status_code, answer.headers["content-type"], answer.json()) == (200, MEDIA_TYPE, {})
 
 
-@pytest.mark.threat(6)
+@pytest.mark.threat(5)
 async def test_a_verification_of_another_object_or_size_is_not_found(
     client: httpx.AsyncClient, bucket: httpx.AsyncClient
 ) -> None:
@@ -265,7 +265,7 @@ async def test_a_verification_never_answers_422_which_git_lfs_takes_for_success(
     assert_refused(answer, Code.INVALID_REQUEST, sentence, status=409)
 
 
-@pytest.mark.threat(6, 7)
+@pytest.mark.threat(4, 6)
 async def test_only_the_ticket_of_a_git_lfs_upload_is_verified(
     client: httpx.AsyncClient, bucket: httpx.AsyncClient
 ) -> None:
@@ -303,7 +303,6 @@ async def test_a_ticket_is_spent_natively_too(client: httpx.AsyncClient, bucket:
     assert (done.json()["status"], done.json()["object"]["key"]) == ("stored", one.key())
 
 
-@pytest.mark.threat(34)
 async def test_two_pushes_of_one_object_at_once_both_succeed_and_store_it_once(
     strict: S3Server, bucket: httpx.AsyncClient
 ) -> None:
@@ -335,7 +334,7 @@ async def test_what_was_deleted_is_pushed_again(strict_client: httpx.AsyncClient
     assert (await bucket.get(told["actions"]["download"]["href"])).content == one.body
 
 
-@pytest.mark.threat(34)
+@pytest.mark.threat(33)
 async def test_an_abort_never_removes_what_another_upload_has_stored(
     strict_client: httpx.AsyncClient, bucket: httpx.AsyncClient
 ) -> None:
@@ -356,7 +355,7 @@ async def test_an_abort_never_removes_what_another_upload_has_stored(
     assert (await bucket.get(told["actions"]["download"]["href"])).content == one.body
 
 
-@pytest.mark.threat(6)
+@pytest.mark.threat(1)
 async def test_a_tenant_sees_nothing_of_anothers_objects(client: httpx.AsyncClient, bucket: httpx.AsyncClient) -> None:
     one = blob()
     await push(client, bucket, one)

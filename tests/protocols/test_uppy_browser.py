@@ -127,7 +127,7 @@ async def test_a_reloaded_page_goes_on_with_what_is_missing(site: Site) -> None:
     await site.start()
     await asyncio.wait_for(held.come.wait(), WITHIN)
     await until(lambda: sorted(site.parts()) == [1, 2])
-    await site.page.wait_for_function("() => localStorage['uppyState:uploads']?.includes('uploadId')")
+    await site.kept()
     await site.page.reload()
     await site.letting(held)
     await site.set_up(multipart=True)  # with a new pass of the same principal

@@ -37,6 +37,18 @@ ADD = """([type, meta]) => {
   const [data] = document.querySelector("input").files;
   return uppy.addFile({ name: data.name, type, data, meta });
 }"""
+KEPT = """async () => {
+  if (localStorage["uppyState:uploads"]?.includes("uploadId")) return true; // Uppy 5
+  const asked = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+  const base = await asked(indexedDB.open("uppy-blobs"));
+  try {
+    if (!base.objectStoreNames.contains("metadata")) return false;
+    const kept = await asked(base.transaction("metadata").objectStore("metadata").get("uploads"));
+    return Boolean(kept?.metadata.includes("uploadId"));
+  } finally {
+    base.close();
+  }
+}"""
 _PART_NUMBER = re.compile(r"[?&]partNumber=(\d+)")
 
 
@@ -116,6 +128,10 @@ class Site:
         """Let later PUTs of that part pass; those that were held are gone, as with a lost connection."""
         held.go.set()
         await self.page.unroute(_of_part(held.number))
+
+    async def kept(self) -> None:
+        """Wait until Golden Retriever has written down which upload is under way; it takes half a second."""
+        await self.page.wait_for_function(KEPT)
 
     def parts(self) -> list[int]:
         """List the numbers of the parts that were sent to the bucket, in their order."""
