@@ -30,11 +30,21 @@ def version(request: pytest.FixtureRequest) -> int:
     return number
 
 
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> S3Server:
+    """MiniStack, unless a test names another."""
+    named: S3Server = request.getfixturevalue(getattr(request, "param", "ministack"))
+    return named
+
+
+EACH_SERVER = pytest.mark.parametrize("server", ["ministack", "localstack"], indirect=True)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def site(
-    page: Page, ministack: S3Server, scripts: dict[int, bytes], version: int, tmp_path: Path
+    page: Page, server: S3Server, scripts: dict[int, bytes], version: int, tmp_path: Path
 ) -> AsyncIterator[Site]:
-    async with open_site(page, ministack, scripts[version], tmp_path) as site:
+    async with open_site(page, server, scripts[version], tmp_path) as site:
         yield site
         assert 0 < site.gateway.carried < MOST
 
@@ -55,6 +65,7 @@ async def assert_stored(site: Site, body: bytes) -> None:
     assert await served_sha256(file["uploadURL"]) == sha256(body)
 
 
+@EACH_SERVER
 async def test_a_single_upload_is_posted_completed_and_served(site: Site) -> None:
     body = film(1, 300_000)
     await site.open()
@@ -77,6 +88,7 @@ async def test_a_text_has_its_type_and_its_name(site: Site) -> None:
     assert file["response"]["body"]["metadata"] == {"album": "Köln"}
 
 
+@EACH_SERVER
 async def test_an_upload_in_parts_is_completed_by_uppy_itself(site: Site) -> None:
     body = film(2)
     await site.open(multipart=True)
