@@ -4,13 +4,15 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import FileChooser, FilePayload, Page, expect
+from playwright.async_api import FileChooser, FilePayload, Locator, Page, expect
 
 from gateway.errors import CODES, Code
 from tests.browser.double import POLICY, STATIC, Double, Fault, answer, pending, problem, storage_error
+from tests.browser.test_parts_js import noted
 from tests.browser.wire import Response
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -157,6 +159,159 @@ async def test_cancelling_what_has_arrived_does_not_claim_that_nothing_was_kept(
     await expect(demo.locator(".reason")).to_have_text("The whole file had arrived, and may be stored all the same.")
 
 
+LARGE = {**POLICY, "multipart_from": 500_000}
+
+
+def large(name: str = "film.gif") -> FilePayload:
+    return {"name": name, "mimeType": "image/gif", "buffer": b"GIF89a" + bytes(799_994)}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def divided(page: Page, double: Double) -> AsyncIterator[Page]:
+    """The page under a policy that divides files from 500 kB, into parts of 100 kB."""
+    await page.add_init_script(VIOLATIONS)
+    double.multipart_from = 500_000
+    double.answers["GET policies"] = deque([answer(200, {"policies": [LARGE]})])
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()
+    yield page
+    assert await page.evaluate("violations") == []
+
+
+async def half_way(page: Page, double: Double, *files: FilePayload) -> None:
+    """Let three parts of the first upload through, and hold the next."""
+    double.hold = asyncio.Event()
+    await choose(page, *files)
+    await noted(double, "PUT 1/3")
+    released, double.hold = double.hold, asyncio.Event()
+    released.set()
+    await noted(double, "PUT 1/6")
+
+
+async def test_a_large_upload_is_paused_and_resumed_by_its_button(divided: Page, double: Double) -> None:
+    await half_way(divided, double, large())
+    await divided.get_by_role("button", name="Pause film.gif").focus()
+    await divided.keyboard.press("Enter")
+    await expect(divided.locator(".state")).to_have_text(re.compile(r"^Paused at \d\d %$"))
+    await expect(divided.get_by_role("status")).to_have_text(re.compile(r"^film\.gif: Paused at \d\d %\.$"))
+    await expect(divided.locator(":focus")).to_have_text("Resume")
+    assert double.hold
+    double.hold.set()
+    await divided.keyboard.press("Enter")
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+    await expect(divided.locator(":focus")).to_have_text("Open")
+    assert double.uploads["1"].body == large()["buffer"]
+
+
+async def test_a_small_upload_has_no_pause_button(divided: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await choose(divided, gif())
+    await noted(double, "PUT 1")
+    await expect(divided.get_by_role("button", name="Cancel a.gif")).to_be_visible()
+    await expect(divided.get_by_role("button", name="Pause a.gif")).to_be_hidden()
+    double.hold.set()
+
+
+async def test_a_paused_upload_makes_room_for_those_that_wait(divided: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await choose(divided, *(large(f"{number}.gif") for number in range(3)), gif("small.gif"))
+    await noted(double, "PUT 1/3")
+    await expect(divided.locator('[data-outcome="waiting"] .name')).to_have_text("small.gif")
+    await divided.get_by_role("button", name="Pause 0.gif").click()
+    await noted(double, "POST uploads", 4)
+    double.hold.set()
+    await expect(divided.locator("#summary")).to_have_text("3 stored · 1 to go")
+    await divided.get_by_role("button", name="Resume 0.gif").click()
+    await expect(divided.locator("#summary")).to_have_text("4 stored")
+
+
+async def test_an_upload_says_that_it_is_offline_and_goes_on_by_itself(divided: Page, double: Double) -> None:
+    await half_way(divided, double, large())
+    await divided.context.set_offline(True)
+    assert double.hold
+    double.hold.set()
+    told = r"Offline at \d\d %, goes on by itself"
+    await expect(divided.locator(".state")).to_have_text(re.compile(rf"^{told}$"))
+    await expect(divided.get_by_role("status")).to_have_text(re.compile(rf"^film\.gif: {told}\.$"))
+    await divided.context.set_offline(False)
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+
+
+async def reloaded(page: Page, double: Double) -> None:
+    await half_way(page, double, large())
+    await page.reload()
+    assert double.hold
+    double.hold.set()
+    await expect(page.locator(".state")).to_have_text(re.compile(r"Unfinished at \d\d % of 800 KB"))
+
+
+async def test_after_a_reload_an_upload_goes_on_without_a_pass(divided: Page, double: Double, tmp_path: Path) -> None:
+    await divided.set_content("")
+    await divided.goto(f"{double.gateway}/static/demo/")
+    double.answers["GET policies"] = deque([answer(200, {"policies": [LARGE]})])
+    await divided.evaluate("location.hash = 'pass=pass-1'")
+    await expect(divided.get_by_role("button", name="Choose files")).to_be_enabled()
+    film, other = tmp_path / "film.gif", tmp_path / "other.gif"
+    for file in (film, other):
+        file.write_bytes(large()["buffer"])
+    double.hold = asyncio.Event()
+    await divided.set_input_files("#input", film)
+    await noted(double, "PUT 1/3")
+    released, double.hold = double.hold, None
+    await divided.reload()
+    released.set()
+
+    alert = divided.get_by_role("alert")
+    await expect(alert).to_contain_text("This page needs a pass.")
+    await expect(alert).to_contain_text("What is unfinished goes on without one.")
+    card = divided.get_by_role("listitem").filter(has_text="film.gif")
+    await expect(card.locator(".reason")).to_have_text(
+        "The page was closed before all of it was sent. Choose the file again to go on."
+    )
+    again = card.get_by_role("button", name="Choose again film.gif")
+    await choose_by(divided, again, other)
+    await expect(card.locator(".reason")).to_have_text(
+        "That is another file, or it has changed since. Choose the one that the upload began with."
+    )
+    await choose_by(divided, again, film)
+    await expect(card.locator(".state")).to_have_text("Stored, 800 KB")
+    assert double.uploads["1"].body == large()["buffer"]
+    assert double.log.count("POST uploads") == 1
+
+
+async def choose_by(page: Page, button: Locator, file: Path) -> None:
+    async with page.expect_file_chooser() as chooser:
+        await button.click()
+    await (await chooser.value).set_files(file)
+
+
+async def test_an_unfinished_upload_is_discarded_for_good(divided: Page, double: Double) -> None:
+    await reloaded(divided, double)
+    await divided.get_by_role("button", name="Discard film.gif").click()
+    await expect(divided.locator(".state")).to_have_text("Discarded")
+    await noted(double, "DELETE 1")
+    await divided.reload()
+    await expect(divided.get_by_role("heading", name="A ticket")).to_be_visible()
+
+
+async def test_an_upload_that_lacks_only_its_proof_goes_on_by_itself(divided: Page, double: Double) -> None:
+    double.answers["POST 1/complete"] = deque([answer(202, pending("promoting", retry_after=30))])
+    await choose(divided, large())
+    await noted(double, "POST 1/complete")
+    await divided.reload()
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+
+
+async def test_a_large_upload_that_failed_goes_on_from_what_has_arrived(divided: Page, double: Double) -> None:
+    double.answers["POST 1/complete"] = deque([Response(500)])
+    await choose(divided, large())
+    await expect(divided.locator(".reason")).to_have_text("The gateway answered 500. What has arrived is kept.")
+    await expect(divided.get_by_role("button", name="Discard film.gif")).to_be_visible()
+    await divided.get_by_role("button", name="Go on film.gif").click()
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+    assert len([line for line in double.log if line.startswith("PUT")]) == 8
+
+
 async def test_what_the_policy_will_not_take_is_said_and_sent_when_told_to(demo: Page, double: Double) -> None:
     await choose(demo, {"name": "setup.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"})
     card = demo.get_by_role("listitem").filter(has_text="setup.exe")
@@ -252,6 +407,22 @@ async def test_the_keyboard_reaches_everything_and_the_focus_stays(demo: Page, d
     double.hold.set()
     await demo.keyboard.press("Enter")
     await expect(focused).to_have_text("Open")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_is_paused_or_unfinished_has_that_contrast_too(divided: Page, double: Double, scheme: str) -> None:
+    await divided.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    await reloaded(divided, double)
+    double.answers["GET policies"] = deque([answer(200, {"policies": [LARGE]})])
+    await divided.evaluate("location.hash = 'pass=pass-1'")
+    double.hold = asyncio.Event()
+    await choose(divided, large("paused.gif"))
+    await divided.get_by_role("button", name="Pause paused.gif").click()
+    await expect(divided.locator("#summary")).to_have_text("1 to go · 1 unfinished")
+    contrasts = await divided.evaluate(CONTRASTS)
+    assert {"quiet main", "quiet more", "state", "reason"} <= {name for name, _ in contrasts}
+    assert [each for each in contrasts if each[1] < 4.5] == []  # WCAG 2.2, 1.4.3
+    double.hold.set()
 
 
 CONTRASTS = """

@@ -100,7 +100,7 @@ async def test_three_hundred_megabytes_survive_a_reload_and_two_cuts(page: Page,
     await site.bucket.until(lambda: len(taken(site)) >= 12)
     await page.reload()
     card = page.get_by_role("listitem").filter(has_text="large.bin")
-    await expect(card.locator(".state")).to_have_text(re.compile(r"Unfinished, \d\d % of 300 MB has arrived"))
+    await expect(card.locator(".state")).to_have_text(re.compile(r"Unfinished at \d\d % of 300 MB"))
     async with page.expect_file_chooser() as chooser:
         await card.get_by_role("button", name="Choose again large.bin").click()
     await (await chooser.value).set_files(file)

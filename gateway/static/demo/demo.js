@@ -7,6 +7,7 @@ const PARALLEL = 3; // uploads at a time; the others wait in line
 const NO_PASS = `This page needs a pass. Open it by the address that “gateway dev” printed:
   the pass is in its last part, and reloading the page forgets it.`;
 
+const NO_PASS_NEEDED = "What is unfinished goes on without one.";
 const ARRIVED = "The whole file had arrived, and may be stored all the same.";
 const GOES_ON = "What has arrived is kept.";
 const CHOOSE_AGAIN = "The page was closed before all of it was sent. Choose the file again to go on.";
@@ -191,7 +192,7 @@ function finish(card, outcome, state, reason = "") {
   const again = state === "Not sent" ? "Send anyway" : card.entry ? "Go on" : "Try again";
   const possible = outcome !== "stored" && (card.file || card.handle || card.entry);
   label(card, possible ? again : "", () => (card.file || card.handle ? enqueue(card) : chooseAgain(card)));
-  label(card, "", null, card.more);
+  label(card, card.entry ? "Discard" : "", () => discard(card), card.more);
   update(card, outcome, state);
   tell(card, `${state}. ${reason}`);
 }
@@ -208,11 +209,12 @@ async function listUnfinished() {
     if (entry.loaded === entry.size) enqueue(card);
     else unfinished(card, entry.handle ? BY_HANDLE : CHOOSE_AGAIN);
   }
+  if (!pass && unlisted.length) notice(`${NO_PASS} ${NO_PASS_NEEDED}`);
 }
 
 function unfinished(card, reason) {
   const { loaded, size, handle } = card.entry;
-  const arrived = loaded === null ? "" : `, ${Math.floor((100 * loaded) / size)} % of ${bytes(size)} has arrived`;
+  const arrived = loaded === null ? "" : ` at ${Math.floor((100 * loaded) / size)} % of ${bytes(size)}`;
   card.file = null;
   card.handle = handle;
   card.progress.hidden = false;
