@@ -129,7 +129,7 @@ async def test_a_push_and_a_clone_elsewhere_are_byte_identical_and_nothing_is_se
     await desk.done(STORE)
     blobs = await desk.commit(**files(), **{"empty.psd": b""})
     await desk.done("git push -q origin main")
-    assert desk.bucket.count("PUT") in {2, 3}  # that one byte may be stored already, of another run
+    assert desk.bucket.count("PUT") == 3  # git-lfs leaves empty files to git
     assert desk.gateway.carried < 65_536
     output = await desk.done("git clone -q remote.git clone", cwd=".")
     assert "error" not in output.lower()
@@ -187,7 +187,7 @@ async def test_bytes_that_changed_after_the_commit_are_refused_by_the_bucket(des
     oid = blobs[SMALL].oid
     kept = desk.folder / "work" / ".git" / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
     kept.chmod(0o644)
-    kept.write_bytes(kept.read_bytes()[:-1] + b"\0" if not blobs[SMALL].body.endswith(b"\0") else bytes(1024))
+    kept.write_bytes(bytes(1024))
     pushed = await desk.bash("git push origin main")
     assert pushed.status != 0
     assert "Client error" in pushed.output
