@@ -8,7 +8,7 @@ import stat
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Protocol
 
 from gateway.client.errors import FileError
@@ -114,22 +114,30 @@ class Spool:
     def __init__(self) -> None:
         """Begin with none."""
         self.size = 0
-        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - `close` ends it
+        self._blocks: list[bytes] = []
+        self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add some bytes; this may write to the disk."""
-        self._file.write(data)
+        """Add some bytes: to memory, or with all before them to the disk when they become many."""
+        if self._file is None and self.size + len(data) > IN_MEMORY:
+            self._file = TemporaryFile()  # noqa: SIM115 - `close` ends it
+            self._file.writelines(self._blocks)
+            self._blocks.clear()
+        if self._file is None:
+            self._blocks.append(bytes(data))
+        else:
+            self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Read it piece by piece, from the start."""
-        position = 0
-        while position < self.size:
-            piece = await asyncio.to_thread(self._read, position)
-            position += len(piece)
-            yield piece
+        """Give it piece by piece, from the start."""
+        for block in self._blocks:
+            yield block
+        if self._file is not None:
+            for position in range(0, self.size, PIECE):
+                yield await asyncio.to_thread(self._read, self._file, position)
 
     async def sha256(self) -> str:
         """Return the SHA-256 in base64."""
@@ -137,11 +145,14 @@ class Spool:
 
     def close(self) -> None:
         """Free what it takes."""
-        self._file.close()
+        self._blocks.clear()
+        if self._file is not None:
+            self._file.close()
 
-    def _read(self, position: int) -> bytes:
-        self._file.seek(position)
-        return self._file.read(PIECE)
+    @staticmethod
+    def _read(file: IO[bytes], position: int) -> bytes:
+        file.seek(position)
+        return file.read(PIECE)
 
 
 def _identity(handle: IO[bytes]) -> tuple[int, int, int]:
