@@ -21,6 +21,8 @@ DIFFERENT: Final[Mapping[str, str]] = {
     "test_headers_that_nobody_signed_vanish_at_promotion": "a Content-Encoding that is taken away is served empty",
     "test_a_posted_file_is_completed_by_its_key_and_served": "the answer to a form has its ETag in the body alone",
     "test_the_gateway_cannot[list buckets]": "every user may list buckets, their own",
+    "test_the_gateway_can[promote it by parts]": "parts are copied only of what the same user has put",
+    "test_without_any_one_permission_the_gateway_cannot": "it has no calls that make users",
 }
 
 # Promises that Ceph 16 keeps though it lacks what their test needs in general.
