@@ -28,6 +28,8 @@ from tests.browser.test_parts_js import (
     show,
 )
 from tests.browser.wire import Response
+from tests.docs.pages import blocks
+from tests.docs.pages import page as docs_page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -237,3 +239,18 @@ async def test_where_nothing_can_be_kept_uploads_work_all_the_same(page: Page, d
     assert (await run(page, "{ entry: error.entry }"))["status"] == double.status("2")
     assert len(puts(double)) == 2 * PARTS
     assert await page.evaluate(LISTED) == []
+
+
+async def test_the_recipe_of_the_documentation_goes_on(app: Page, double: Double) -> None:
+    recipe = next(block for block in blocks(docs_page("docs/gateway-js.md"), "js") if "of await pending()" in block)
+    await interrupt(app, double)
+    await app.evaluate(
+        f"""async () => {{
+          const onProgress = () => {{}};
+          let done;
+          const offer = (entry, goOn) => (done = goOn(file));
+          {recipe}
+          await done;
+        }}"""
+    )
+    assert double.uploads["1"].body == body()
