@@ -32,7 +32,7 @@ test-ceph: .venv/.dev ## the tests that run over Ceph as well (ARGS="-k name")
 	@.ci/need ceph=ceph-common ceph-mon=ceph-mon ceph-osd=ceph-osd radosgw=radosgw \
 		chromium=chromium node=nodejs npm=npm git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
 	@tests/protocols/install
-	@$(BIN)/pytest tests/ceph $(ARGS)
+	@$(BIN)/pytest tests/ceph -n $(WORKERS) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, CloudFormation
 	@$(BIN)/ruff format --check --quiet .
