@@ -1,6 +1,7 @@
 """`gateway upload`: files into the bucket, in parts where they are large, gone on with where an earlier try stopped."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,17 +47,6 @@ def state_folder() -> Path:
 
 
 def _document(file: Path, stored: "Stored") -> dict[str, object]:
-    found = stored.object
-    return {
-        "source": str(file),
-        "key": found.key,
-        "size": found.size,
-        "content_type": found.content_type,
-        "filename": found.filename,
-        "checksum_sha256": found.checksum_sha256,
-        "checksum_type": found.checksum_type,
-        "etag": found.etag,
-        "stored_at": found.stored_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "link": stored.link,
-        "receipt": stored.receipt,
-    }
+    stored_at = stored.object.stored_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    described = {**asdict(stored.object), "stored_at": stored_at}
+    return {"source": str(file), "object": described, "link": stored.link, "receipt": stored.receipt}
