@@ -119,7 +119,7 @@ class MultipartCalls:
         try:
             with understood():
                 answer = self._clients.usual().abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-        except Gone:
+        except (Gone, Changed):
             return
         expect_status(answer, HTTPStatus.NO_CONTENT)
 

@@ -35,6 +35,7 @@ NOT_ENFORCED: Final[Mapping[str, frozenset[str]]] = {
     "metadata of 2 KB": ALL,
     # the form that a single upload of Uppy posts
     "form": MOTO,
+    "expiry of a form": MOTO,
     "signature of a form": NOT_MINISTACK,
     "no field beside a form's": NOT_MINISTACK,
     # parts of a multipart upload

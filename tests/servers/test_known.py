@@ -148,7 +148,7 @@ def copy(server: S3Server, **condition: str) -> int:
     )
 
 
-def post(server: S3Server, body: bytes = BODY, /, **changes: str) -> int:
+def post(server: S3Server, body: bytes = BODY, expires_in: int = 900, /, **changes: str) -> int:
     """Post a form with exactly its key, type and metadata, and at most as many bytes; change or add fields."""
     fields = {"content-type": TYPE, "x-amz-meta-grant": "sealed"}
     form = server.s3().generate_presigned_post(
@@ -156,7 +156,7 @@ def post(server: S3Server, body: bytes = BODY, /, **changes: str) -> int:
         key(),
         Fields=dict(fields),
         Conditions=[*({name: text} for name, text in fields.items()), ["content-length-range", 1, len(BODY)]],
-        ExpiresIn=900,
+        ExpiresIn=expires_in,
     )
     return httpx.post(form["url"], data={**form["fields"], **changes}, files={"file": body}).status_code
 
@@ -259,11 +259,11 @@ def put_large_metadata(server: S3Server) -> int:
     return refused(server.s3().put_object, Bucket=server.bucket, Key=key(), Body=BODY, Metadata=metadata)
 
 
-def preflight(server: S3Server, origin: str) -> int:
+def preflight(server: S3Server, origin: str, method: str = "PUT") -> int:
     asks = {
         "origin": origin,
-        "access-control-request-method": "PUT",
-        "access-control-request-headers": ",".join(presign_put(server).headers),
+        "access-control-request-method": method,
+        "access-control-request-headers": ",".join(["content-md5", *presign_put(server).headers]),
     }
     return httpx.options(f"{server.endpoint}/{server.bucket}/{key()}", headers=asks).status_code
 
@@ -292,6 +292,7 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
         post(server, BODY + b"!"),
         post(server, b""),
     ),
+    "expiry of a form": lambda server: post(server, BODY, -60),
     "signature of a form": lambda server: post(server, **{"x-amz-signature": "0" * 64}),
     "no field beside a form's": lambda server: post(server, **{"x-amz-meta-more": "x"}),
     "signature of a part": lambda server: (parts := Parts.begun(server)).send(url=altered(parts.url())),
@@ -345,3 +346,11 @@ def test_a_server_accepts_the_request_that_none_of_the_probes_spoiled(s3_server:
 def test_a_server_lets_in_the_pages_that_its_bucket_names(s3_server: S3Server) -> None:
     assert preflight(s3_server, ORIGIN) == 200
     assert preflight(s3_server, "http://127.0.0.1:54321") == 200
+    assert preflight(s3_server, ORIGIN, "POST") == 200
+
+
+def test_a_server_shows_pages_the_etag_and_the_location(s3_server: S3Server) -> None:
+    put = presign_put(s3_server)
+    answer = httpx.put(put.url, content=BODY, headers={**put.headers, "origin": ORIGIN})
+    exposed = answer.headers["access-control-expose-headers"]
+    assert {name.strip().lower() for name in exposed.split(",")} == {"etag", "location"}
