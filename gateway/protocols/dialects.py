@@ -91,7 +91,7 @@ class DialectRoute(GatewayRoute):
                 _take_pass(scope)
                 await app(scope, receive, send)
             except Refusal as refusal:
-                # No endpoint of a dialect streams, so that nothing is sent yet when one refuses.
+                # Nothing is sent yet: what streams (patience.py) answers its refusals itself.
                 await self.refused(refusal, str(scope[REQUEST_ID]))(scope, receive, send)
 
         return run

@@ -125,6 +125,18 @@ async def test_a_stored_upload_is_not_aborted(client: httpx.AsyncClient, bucket:
     assert_refused(await client.delete(upload.path()), Code.ALREADY_STORED)
 
 
+@pytest.mark.threat(3)
+async def test_an_upload_whose_object_is_deleted_is_completed_no_more(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    upload = await begin(client)
+    sent = await put_parts(client, bucket, upload, {1: b"x"})
+    done = (await finish(client, upload, sent)).json()
+    assert (await client.delete(f"/v1/objects/{done['key']}")).status_code == 204
+    deleted = "The upload was deleted: ask for a new ticket."
+    assert_refused(await finish(client, upload, sent), Code.NOT_UPLOADED, deleted)
+
+
 @pytest.mark.threat(5)
 async def test_a_key_that_is_not_the_tickets_is_a_404_on_every_route(client: httpx.AsyncClient) -> None:
     upload, other = await begin(client), await begin(client)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from playwright.async_api import Error, Page, Route
@@ -133,10 +133,21 @@ class Site:
         """Wait until Golden Retriever has written down which upload is under way; it takes half a second."""
         await self.page.wait_for_function(KEPT)
 
+    def _puts(self) -> list[str]:
+        return [target for method, target in self.bucket.requests if method == "PUT"]
+
     def parts(self) -> list[int]:
         """List the numbers of the parts that were sent to the bucket, in their order."""
-        puts = [target for method, target in self.bucket.requests if method == "PUT"]
-        return [int(found[1]) for found in map(_PART_NUMBER.search, puts) if found]
+        return [int(found[1]) for found in map(_PART_NUMBER.search, self._puts()) if found]
+
+    def arrived(self) -> int:
+        """Count the parts that the bucket has, of the upload whose parts were sent."""
+        if not self._puts():
+            return 0
+        sent = urlsplit(self._puts()[-1])
+        key, (upload_id,) = sent.path.split("/", 2)[2], parse_qs(sent.query)["uploadId"]
+        listed = self.server.admin_s3().list_parts(Bucket=self.server.bucket, Key=key, UploadId=upload_id)
+        return len(listed.get("Parts", []))
 
     def keys(self, prefix: str) -> set[str]:
         listed = self.server.admin_s3().list_objects_v2(Bucket=self.server.bucket, Prefix=prefix)
