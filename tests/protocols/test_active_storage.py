@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,12 +18,12 @@ from tests.gateways import (
     OTHER_API_KEY,
     OTHER_APP_SECRET,
     api_key,
-    calling,
-    make_app,
     tenant,
 )
+from tests.http.routes.conftest import AppOver, speaking
 from tests.http.routes.flow import NOW, NOWHERE, PNG, bearer
 from tests.http.routes.flow import assert_refused as assert_problem
+from tests.protocols.kept import apps
 from tests.servers.known import enforces
 from tests.servers.s3 import S3Server
 
@@ -69,24 +69,30 @@ def sha256(body: bytes) -> str:
 BLOB = {"filename": "notes.txt", "content_type": "text/plain", "byte_size": len(BODY), "checksum": md5(BODY)}
 
 
+@pytest.fixture(scope="module")
+def app_over() -> Iterator[AppOver]:
+    with apps(TENANTS) as find:
+        yield find
+
+
 @pytest.fixture
-async def strict_client(strict: S3Server) -> AsyncIterator[httpx.AsyncClient]:
+async def strict_client(strict: S3Server, app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway over each server that verifies what is signed."""
-    async with calling(make_app(strict, tenants=TENANTS)) as client:
+    async with speaking(app_over(strict)) as client:
         yield client
 
 
 @pytest.fixture
-async def client(ministack: S3Server) -> AsyncIterator[httpx.AsyncClient]:
+async def client(ministack: S3Server, app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway, with an API key that may do everything."""
-    async with calling(make_app(ministack, tenants=TENANTS)) as client:
+    async with speaking(app_over(ministack)) as client:
         yield client
 
 
 @pytest.fixture
-async def offline() -> AsyncIterator[httpx.AsyncClient]:
+async def offline(app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway that has no bucket: what it answers, it answers by itself."""
-    async with calling(make_app(NOWHERE, clock=lambda: NOW, tenants=TENANTS)) as client:
+    async with speaking(app_over(NOWHERE)) as client:
         yield client
 
 

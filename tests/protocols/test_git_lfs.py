@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -14,8 +14,10 @@ from gateway.apps import make_pass
 from gateway.errors import Code
 from gateway.protocols.git_lfs_messages import MAX_OBJECTS, MEDIA_TYPE
 from tests.gateways import API_KEY, APP_SECRET, OTHER_API_KEY, calling, make_app
+from tests.http.routes.conftest import AppOver, speaking
 from tests.http.routes.flow import NOW, NOWHERE, bearer
 from tests.http.routes.flow import assert_refused as assert_problem
+from tests.protocols.kept import apps
 from tests.protocols.lfs_flow import (
     OFF_KEY,
     PULL_KEY,
@@ -39,24 +41,30 @@ ANOTHER_SIZE = {"code": 422, "message": "The object with this oid has another si
 OFF = "No policy that these credentials allow takes uploads by this protocol."
 
 
+@pytest.fixture(scope="module")
+def app_over() -> Iterator[AppOver]:
+    with apps(TENANTS) as find:
+        yield find
+
+
 @pytest.fixture
-async def strict_client(strict: S3Server) -> AsyncIterator[httpx.AsyncClient]:
+async def strict_client(strict: S3Server, app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway over each server that verifies what is signed."""
-    async with calling(make_app(strict, tenants=TENANTS)) as client:
+    async with speaking(app_over(strict)) as client:
         yield client
 
 
 @pytest.fixture
-async def client(ministack: S3Server) -> AsyncIterator[httpx.AsyncClient]:
+async def client(ministack: S3Server, app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway, with an API key that may do everything."""
-    async with calling(make_app(ministack, tenants=TENANTS)) as client:
+    async with speaking(app_over(ministack)) as client:
         yield client
 
 
 @pytest.fixture
-async def offline() -> AsyncIterator[httpx.AsyncClient]:
+async def offline(app_over: AppOver) -> AsyncIterator[httpx.AsyncClient]:
     """Speak to a gateway that has no bucket: what it answers, it answers by itself."""
-    async with calling(make_app(NOWHERE, clock=lambda: NOW, tenants=TENANTS)) as client:
+    async with speaking(app_over(NOWHERE)) as client:
         yield client
 
 
