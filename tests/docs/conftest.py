@@ -29,7 +29,7 @@ class Desk:
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "XDG_STATE_HOME": str(self.folder / "state")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -48,6 +48,7 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     shutil.copy(ROOT / "README.md", folder)
+    (folder / ".venv").symlink_to(sys.prefix)
     (folder / ".gateway").mkdir()
     quickstart = page("docs/quickstart.md")
     shutil.copytree(ROOT / "gateway" / "static", folder / "site")

@@ -1,5 +1,6 @@
 """docs/decisions/0005-dependencies.md has each dependency that pyproject.toml and the lock inputs ask for."""
 
+import json
 import re
 import tomllib
 
@@ -28,6 +29,7 @@ def inputs(name: str) -> list[str]:
     ("heading", "requirements"),
     [
         ("### The package", PROJECT["project"]["dependencies"]),
+        ("### Extra `client`", PROJECT["project"]["optional-dependencies"]["client"]),
         ("### Extra `server`", PROJECT["project"]["optional-dependencies"]["server"]),
         ("### Group `check`", PROJECT["dependency-groups"]["check"]),
         ("### Group `test`", PROJECT["dependency-groups"]["test"]),
@@ -44,7 +46,16 @@ def test_each_dependency_has_its_range_and_a_reason(heading: str, requirements: 
     assert all(row[2] for row in table)
 
 
+def test_each_client_from_npm_has_its_version_and_a_reason() -> None:
+    table = rows(PAGE, "### From npm, for the tests of other people's clients")
+    folders = [path.parent.name for path in sorted((ROOT / "tests/protocols").glob("*/package.json"))]
+    asked = [json.loads(page(f"tests/protocols/{folder}/package.json"))["dependencies"].items() for folder in folders]
+    assert folders == ["activestorage", "uppy5", "uppy6"]
+    assert {(row[0], row[1]) for row in table} == {pair for pairs in asked for pair in pairs}
+    assert all(row[2] for row in table)
+
+
 def test_there_are_no_other_groups_and_extras() -> None:
-    assert list(PROJECT["project"]["optional-dependencies"]) == ["server"]
+    assert list(PROJECT["project"]["optional-dependencies"]) == ["client", "server"]
     assert list(PROJECT["dependency-groups"]) == ["check", "test"]
     assert all(f"`{name}`" in PAGE for name in inputs("requirements/bootstrap.in"))
