@@ -72,14 +72,14 @@ class Report:
 
     def done(self, line: str, document: Mapping[str, object]) -> None:
         """Tell of one that worked."""
-        say(json.dumps(document, ensure_ascii=False) if self.as_json else line)
+        say(json.dumps(document) if self.as_json else line)
 
     def failed(self, name: str, error: "GatewayError") -> None:
         """Tell of one that did not."""
         self.code = max(self.code, Exit.of(error))
         if self.as_json:
             told = {"code": error.code, "detail": error.detail, "status": error.status, "request_id": error.request_id}
-            say(json.dumps({"source": name, "error": told}, ensure_ascii=False))
+            say(json.dumps({"source": name, "error": told}))
         else:
             say(f"{printable(name)}: {error.detail} ({error.code})", to_stderr=True)
 

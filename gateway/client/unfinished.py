@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.client.bodies import LocalFile
@@ -67,7 +68,8 @@ class Unfinished:
 
     def forget(self) -> None:
         """Keep nothing any longer."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be removed, nothing could be kept
+            self._path.unlink()
 
     def _sweep(self) -> None:
         """Remove what is older than any ticket lives, counted from what was just written."""

@@ -41,7 +41,8 @@ class Wish:
             _, dot, extension = filename.rpartition(".")
             known = BY_EXTENSION.get(extension.lower()) if dot else None
             content_type = OCTETS if known is None else known.name
-        return cls(filename, content_type, policy, metadata)
+        # A name on the disk may be no Unicode.
+        return cls(filename.encode("utf-8", "replace").decode(), content_type, policy, metadata)
 
     async def ticket(self, wire: Wire, size: int | None, checksum_sha256: str | None = None) -> Ticket:
         """Ask for a ticket; a SHA-256 comes with every part, if there are parts."""
@@ -112,7 +113,13 @@ async def send_new(
 async def complete(wire: Wire, token: str) -> Stored:
     """Complete an upload until it is stored; raises GatewayError."""
     for _ in range(COMPLETIONS):
-        status = await wire.complete(token)
+        try:
+            status = await wire.complete(token)
+        except RefusedError as refused:
+            if refused.code != "content-changed":  # somebody else is at it: a later answer tells how that ended
+                raise
+            await pause(1)
+            continue
         if status.stored is not None:
             return status.stored
         if status.state not in UNDER_WAY:

@@ -117,6 +117,23 @@ def test_a_file_of_somebody_else_is_told(env: Mapping[str, str], notes: Path, mo
     assert said.stderr == f"{notes}: The file cannot be read: Permission denied. (file-unreadable)\n"
 
 
+def test_a_name_that_is_no_unicode_is_stored_under_another(env: Mapping[str, str], tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
+    Path(os.fsdecode(path)).write_text("some notes\n")
+    said = run("upload", "--json", os.fsdecode(path), env=env)
+    assert (said.stderr, said.exit_code) == ("", 0)
+    told = json.loads(said.stdout)
+    assert (os.fsencode(told["source"]), told["object"]["filename"]) == (path, "caf?.txt")
+
+
+def test_where_nothing_can_be_kept_a_large_file_needs_no_resume(env: Mapping[str, str], large: Path) -> None:
+    unwritable = {**env, "XDG_STATE_HOME": "/dev/null"}
+    said = run("upload", str(large), "--policy", "parts", env=unwritable)
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == f"{large}: The state of the upload cannot be kept: Not a directory. (file-unwritable)\n"
+    assert run("upload", str(large), "--policy", "parts", "--no-resume", env=unwritable).exit_code == 0
+
+
 def test_an_empty_file_is_stored_where_the_policy_takes_it(env: Mapping[str, str], tmp_path: Path) -> None:
     empty = tmp_path / "empty.bin"
     empty.touch()

@@ -15,6 +15,7 @@ from tests.servers.s3 import S3Server
 
 MIB = 2**20
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+CHANGED = b'{"code": "content-changed", "detail": "The upload changed while it was being proved."}'
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
 
@@ -82,6 +83,7 @@ def test_a_large_upload_survives_the_bucket(faulty: Faulty, large: Path, faults:
     "faults",
     [
         pytest.param([Fault("POST", "/complete", "lose")], id="the answer to a completion is lost"),
+        pytest.param([Fault("POST", "/complete", "409", body=CHANGED)], id="a completion meets another one"),
         pytest.param([Fault("POST", "/complete", "503", headers="retry-after: 0\r\n")], id="a completion has to wait"),
         pytest.param([Fault("POST", "/v1/uploads", "lose")], id="a ticket is lost"),
         pytest.param([Fault("POST", "/parts", "lose"), Fault("POST", "/parts", "502")], id="signatures are lost"),
@@ -93,7 +95,9 @@ def test_an_upload_survives_the_way_to_the_gateway(
 ) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(os.urandom(size))
-    faulty.gateway.faults += [Fault(each.method, each.about, each.kind, headers=each.headers) for each in faults]
+    faulty.gateway.faults += [
+        Fault(each.method, each.about, each.kind, headers=each.headers, body=each.body) for each in faults
+    ]
     stored = faulty.client.upload(path, policy="parts")
     assert faulty.site.content(stored.object.key) == path.read_bytes()
     assert faulty.bucket.count("PUT") == (1 if size == 11 else 5)
@@ -115,6 +119,18 @@ def test_a_single_put_survives_the_bucket(faulty: Faulty, tmp_path: Path, fault:
     stored = faulty.client.upload(path)
     assert faulty.site.content(stored.object.key) == path.read_bytes()
     assert faulty.bucket.count("PUT") == puts
+
+
+@pytest.mark.parametrize("size", [11, 40 * MIB])
+def test_a_policy_that_demands_a_checksum_gets_one_of_whatever_is_sent(
+    faulty: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("gateway.client.uploads.HASHED_WHOLE", 0)
+    path = tmp_path / "file.bin"
+    path.write_bytes(os.urandom(size))
+    stored = faulty.client.upload(path, policy="proved")
+    assert stored.object.checksum_type == "full"
+    assert faulty.gateway.count("POST", "/v1/uploads") == 3  # refused, granted, completed
 
 
 def test_credentials_never_go_to_the_bucket(faulty: Faulty, large: Path, tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ sys.path.insert(0, {root!r})
 from gateway.client import Client
 with Client({url!r}, "gwk_aaaaaaaa_0123456789abcdef0123456789abcdef") as client:
     stored = {call}
-print(json.dumps({{"size": stored.object.size}}))
+print(json.dumps({{"object": {{"size": stored.object.size}}}}))
 """
 # Asked of a child, since a process begins with the peak of the one that it was forked from: getrusage(2), ru_maxrss.
 MEASURE = """
 import json, resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], capture_output=True, text=True, check=True)
-size = json.loads(done.stdout)["size"]
+size = json.loads(done.stdout)["object"]["size"]
 print(json.dumps([size, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024]))
 """
 
