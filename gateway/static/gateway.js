@@ -34,7 +34,7 @@ const LONGEST_WAIT_MS = 60_000; // however long a Retry-After is
 const OFFLINE_PROBE_MS = 30_000; // some browsers say "offline" on a line that works
 const STALL_MS = 60_000; // without one byte of a body that has begun
 const ANSWER_MS = 60_000; // the gateway's; it answers within 20 s
-const STORAGE_ANSWER_MS = 600_000; // after the last byte, which a slow line may still be sending
+const SLOWEST_BYTES_PER_MS = 50; // of what a line, or a proxy, still holds when the browser has sent it all
 const PROOF_PATIENCE_MS = 600_000; // scanning and promoting
 const LOCK_MS = 500; // a page that was closed a moment ago still holds its locks
 const DATABASE_MS = 2000;
@@ -215,6 +215,7 @@ class Job {
     this.signal = options.signal;
     this.paused = false;
     this.rested = false; // paused since the ticket was given
+    this.divided = false; // whether parts are being sent
     this.phase = "asking";
     this.loaded = options.entry?.loaded ?? 0;
     this.total = options.entry?.size ?? 0;
@@ -224,8 +225,9 @@ class Job {
 
   async run(source) {
     const stop = () => this.stop();
-    const offline = () => this.report(this.phase === "uploading" ? "offline" : this.phase);
+    const offline = () => this.report(this.phase);
     const online = () => {
+      if (this.divided) this.renew(); // what was on its way will hardly be answered
       this.ring();
       this.report(this.phase);
     };
@@ -319,7 +321,7 @@ class Job {
   resume() {
     if (!this.paused) return;
     this.paused = false;
-    this.halt = new AbortController();
+    this.renew();
     this.ring();
     this.report(this.phase);
   }
@@ -342,7 +344,8 @@ class Job {
   report(phase, loaded = 0) {
     if (phase !== "offline") this.phase = phase;
     this.loaded = Math.min(Math.max(this.loaded, loaded), this.total);
-    const shown = this.paused && ["uploading", "offline"].includes(phase) ? "paused" : phase;
+    const going = this.paused ? "paused" : isOnline() ? phase : "offline";
+    const shown = ["uploading", "offline"].includes(phase) ? going : phase;
     this.options.onProgress?.({ phase: shown, loaded: this.loaded, total: this.total });
   }
 
@@ -353,6 +356,12 @@ class Job {
   stop() {
     this.halt.abort();
     this.ring();
+  }
+
+  /** Stops the bytes on their way, and lets new ones go. */
+  renew() {
+    this.halt.abort();
+    if (!this.paused && !this.signal?.aborted) this.halt = new AbortController();
   }
 
   /** Resolves at the next pause, resumption, abort, or return of the network. */
@@ -467,7 +476,8 @@ class Parts {
   /** Sends what is missing; the Status when the upload turns out to be stored, or null when it can be completed. */
   async run() {
     const { job } = this;
-    if (!job.paused) job.halt = new AbortController();
+    job.divided = true;
+    job.renew();
     try {
       while (this.todo.length || this.flights.size) {
         await job.ready();
@@ -479,6 +489,7 @@ class Parts {
       }
       return null;
     } finally {
+      job.divided = false;
       job.halt.abort();
     }
   }
@@ -831,7 +842,7 @@ function put({ method, url, headers }, body, onLoaded, signal) {
       if (event.loaded) watch(STALL_MS); // not before: it may wait in the browser's own queue
       onLoaded(event.loaded);
     };
-    request.upload.onload = () => watch(STORAGE_ANSWER_MS);
+    request.upload.onload = () => watch(STALL_MS + body.size / SLOWEST_BYTES_PER_MS);
     request.onloadend = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", cancel);

@@ -333,15 +333,28 @@ async def test_being_offline_uses_up_no_attempts(page: Page, double: Double) -> 
     await show(page, double)
     double.hold = asyncio.Event()
     await page.evaluate("void begin()")
-    await noted(double, "PUT 1/3")
-    await page.context.set_offline(True)
+    for times in range(1, 17):  # one more than a part may fail
+        await noted(double, "PUT 1/1", times)
+        await page.context.set_offline(offline=True)
+        await until(page, "progress.at(-1).phase === 'offline'")
+        await page.context.set_offline(offline=False)
     double.hold.set()
-    await until(page, "progress.at(-1).phase === 'offline'")
-    await page.wait_for_timeout(500)  # minutes of this page
-    await page.context.set_offline(False)
     assert (await outcome(page))["status"] == double.status("1")
     assert double.uploads["1"].body == body()
     assert await is_monotonic(page)
+
+
+async def test_being_offline_is_waited_out(page: Page, double: Double) -> None:
+    double.multipart_from = 500_000
+    await page.add_init_script(HURRY_MORE)
+    await show(page, double)
+    await page.context.set_offline(offline=True)
+    await page.evaluate("void begin()")
+    await until(page, "progress.at(-1).phase === 'offline'")
+    await page.wait_for_timeout(500)  # minutes of this page
+    assert double.log == []
+    await page.context.set_offline(offline=False)
+    assert (await outcome(page))["status"] == double.status("1")
 
 
 async def test_a_part_that_stands_still_is_sent_again(hurried: Page, double: Double) -> None:
