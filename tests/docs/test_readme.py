@@ -118,7 +118,8 @@ def test_links_and_passes_are_made_offline_as_shown(desk: Desk, monkeypatch: pyt
     (app_secret,) = settings.tenants["default"].app_secrets
     monkeypatch.setenv("APP_SECRET", app_secret.get_secret_value())
     example: dict[str, Any] = {}
-    exec(compile(python("import os"), "README.md", "exec"), example)  # noqa: S102 - what the README tells to run
+    code = python("import os\n\nfrom gateway import")
+    exec(compile(code, "README.md", "exec"), example)  # noqa: S102 - what the README tells to run
     status = stored(desk)
     key = status["object"]["key"]
     assert example["key_of"](status["receipt"]) == key
@@ -132,6 +133,20 @@ def test_links_and_passes_are_made_offline_as_shown(desk: Desk, monkeypatch: pyt
     bearer = {"authorization": f"Bearer {example['upload_pass']('alice')}"}
     (policy,) = httpx.get(f"{gateway}/v1/policies", headers=bearer).json()["policies"]
     assert (policy["max_size"], policy["content_types"]) == (20_000_000, ["image/jpeg", "image/png"])
+
+
+def test_the_client_publishes_what_is_generated_and_gets_it_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("GATEWAY_URL", "GATEWAY_API_KEY"):
+        monkeypatch.setenv(name, desk.variables()[name])
+    monkeypatch.chdir(tmp_path)
+    code = python("import os\n\nfrom gateway.client")
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - what the README tells to run
+    rows = "".join(f"{number},{number**2}\n" for number in range(1_000_000))
+    assert (tmp_path / "squares.csv").read_text("utf-8") == rows
+    link = capsys.readouterr().out.strip()
+    assert httpx.get(link, follow_redirects=True).text == rows
 
 
 def load_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - settings
