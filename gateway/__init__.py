@@ -9,19 +9,22 @@ The flow, as types. Each step takes only what the step before has made, so no pa
 
     upload    request ─auth─▶ Principal ─policy─▶ Grant ─┬─tokens─▶ ticket ──────────────┐
                                                          └─bucket, sigv4─▶ PresignedRequest ─▶ response
-    browser   PUT ─▶ incoming/…    (the bucket refuses what is not as granted)
-    complete  ticket ─▶ Grant ─▶ head ─▶ front ─▶ proof ─▶ copy, if-match ─▶ objects/… ─▶ marker over incoming/…
+    browser   PUT, or its parts ─▶ incoming/…    (the bucket refuses what is not as granted)
+    complete  ticket ─▶ Grant ─▶ join the parts ─▶ head ─▶ front ─▶ proof ─▶ copy, if-match ─▶ objects/…
+              ─▶ marker over incoming/…
     download  link ─▶ 307 to a presigned GET of objects/…, its type and disposition forced
 
 The layers. Imports point one way, from below:
 
     cli                      commands; what they run is imported when they run
     app                      create_app, the only place that wires
+    protocols                Uppy, Active Storage, Git LFS: translated to the same policies and use cases
     http                     routes, schemas, authentication, origin, the guard before all of it
-    uploads                  completion, status, abort, delete: the use cases, free of HTTP
+    uploads                  completion, status, abort, delete: the use cases, free of HTTP; beside it assembly of
+                             parts, claims on forms, promotion, proof, states
     settings, s3.s3_storage  the environment, and the calls to the bucket, by boto3
-    apps                     what an application does offline: links, passes, receipts
-    grants, s3.bucket        policies, grants, tokens; from a grant to a presigned request
+    client, apps             the gateway over HTTP; and what an application does offline: links, passes, receipts
+    grants, s3.bucket        policies, grants, tickets, tokens; from a grant to a presigned request
     content, s3.sigv4        media types and filenames; the signer
     errors, authorities, mac the one table of refusals; hosts and ports; HMAC
 
@@ -33,7 +36,7 @@ incoming/, so that one key only ever holds one content. It serves nothing from d
 /static. It allows nothing that no policy names, and has no default for any secret.
 
 docs/architecture.md tells it at length. The names below are imported when they are first used, so that
-`import gateway.apps` asks for itsdangerous and nothing else.
+`import gateway.apps` asks for itsdangerous and nothing else, and `import gateway.client` for httpx besides.
 """
 
 from importlib import import_module
