@@ -965,7 +965,7 @@ function aborted({ reason }) {
 
 /** Whether the same bytes may succeed later: nobody answered, or somebody was busy. */
 function saysNothingOfTheFile({ code, status }) {
-  if (["ticket-expired", "file-changed", "checksum-unavailable"].includes(code)) return false;
+  if (["ticket-expired", "checksum-unavailable"].includes(code)) return false;
   return [0, 408, 429].includes(status) || status >= 500;
 }
 

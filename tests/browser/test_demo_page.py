@@ -285,6 +285,30 @@ async def choose_by(page: Page, button: Locator, file: Path) -> None:
     await (await chooser.value).set_files(file)
 
 
+async def test_a_file_that_was_dropped_need_not_be_chosen_again(divided: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await divided.evaluate(
+        """async () => {
+          const handle = await (await navigator.storage.getDirectory()).getFileHandle("film.gif", { create: true });
+          const writable = await handle.createWritable();
+          await writable.write("GIF89a" + "x".repeat(799_994));
+          await writable.close();
+          DataTransferItem.prototype.getAsFileSystemHandle = async () => handle;
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(await handle.getFile());
+          document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+        }"""
+    )
+    await noted(double, "PUT 1/3")
+    released, double.hold = double.hold, None
+    await divided.reload()
+    released.set()
+    await expect(divided.locator(".reason")).to_have_text("The page was closed before all of it was sent.")
+    await divided.get_by_role("button", name="Go on film.gif").click()
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+    assert double.log.count("POST uploads") == 1
+
+
 async def test_an_unfinished_upload_is_discarded_for_good(divided: Page, double: Double) -> None:
     await reloaded(divided, double)
     await divided.get_by_role("button", name="Discard film.gif").click()
