@@ -5,14 +5,17 @@ import base64
 import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from gateway.apps import make_pass
 from gateway.errors import Code
 from gateway.protocols.git_lfs_messages import MAX_OBJECTS, MEDIA_TYPE
+from gateway.uploads import Uploads
 from tests.gateways import API_KEY, APP_SECRET, OTHER_API_KEY, calling, make_app
 from tests.http.routes.conftest import AppOver, speaking
 from tests.http.routes.flow import NOW, NOWHERE, bearer
@@ -579,3 +582,33 @@ async def test_other_methods_and_paths_are_not_git_lfs(offline: httpx.AsyncClien
     assert_problem(await offline.get("/lfs/objects/batch"), Code.METHOD_NOT_ALLOWED)
     for path in ("/lfs", "/lfs/", "/lfs/objects", "/lfs/a/b/objects/batch", "/lfs/objects/batch/"):
         assert_problem(await offline.post(path), Code.NOT_FOUND)
+
+
+async def test_a_push_that_takes_long_to_store_is_to_be_repeated_and_never_called_a_success(
+    ministack: S3Server, bucket: httpx.AsyncClient
+) -> None:
+    """git-lfs takes every 2xx for success, 202 included."""
+    app = make_app(ministack, tenants=TENANTS)
+    gateway = app.state.gateway
+    patient, impatient = gateway.uploads, Uploads(gateway.storage, gateway.tokens, lambda: "nonce", answer_within=0)
+    app.state.gateway = replace(gateway, uploads=impatient)
+    async with calling(app) as client:
+        one = blob()
+        (told,) = await ask(client, "upload", one)
+        await put(bucket, told, one.body)
+        answer = await verify(client, told)
+        sentence = "The object has arrived and is being stored, which takes a while for one so large: push again later."
+        assert_refused(answer, Code.STORAGE_UNAVAILABLE, sentence)
+        assert answer.headers["retry-after"] == "3"
+        app.state.gateway = replace(gateway, uploads=patient)
+        assert (await verify(client, told)).status_code == 200
+
+
+async def test_addresses_are_those_of_the_place_where_the_gateway_is_mounted(ministack: S3Server) -> None:
+    site, gateway = FastAPI(), make_app(ministack, tenants=TENANTS)
+    site.mount("/files", gateway)
+    site.state.gateway = gateway.state.gateway
+    async with calling(site) as client:
+        (told,) = await ask(client, "upload", blob(), base="/files/lfs/small")
+        assert told["actions"]["verify"]["href"].startswith("http://127.0.0.1/files/lfs/objects/verify/")
+        assert_refused(await verify(client, told), Code.NOT_UPLOADED)

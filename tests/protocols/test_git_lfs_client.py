@@ -95,15 +95,20 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(ministack: S3Server, tmp_path: Path) -> AsyncIterator[Desk]:
+def server(request: pytest.FixtureRequest) -> S3Server:
+    """MiniStack, unless a test names another."""
+    named: S3Server = request.getfixturevalue(getattr(request, "param", "ministack"))
+    return named
+
+
+@pytest.fixture
+async def desk(server: S3Server, tmp_path: Path) -> AsyncIterator[Desk]:
     for command in ("git", "git-lfs"):
         assert shutil.which(command), f"install it: apt-get install {command}"
     async with AsyncExitStack() as stack:
-        store = urlsplit(ministack.endpoint)
+        store = urlsplit(server.endpoint)
         bucket = await stack.enter_async_context(before(str(store.hostname), int(store.port or 80)))
-        address = stack.enter_context(
-            serving(make_app(ministack, tenants=TENANTS, public_storage_endpoint=bucket.origin))
-        )
+        address = stack.enter_context(serving(make_app(server, tenants=TENANTS, public_storage_endpoint=bucket.origin)))
         gateway = await stack.enter_async_context(before(*address))
         (tmp_path / "home").mkdir()
         desk = Desk(tmp_path, gateway, bucket)
@@ -125,6 +130,7 @@ def same(desk: Desk, blobs: dict[str, Blob], clone: str = "clone") -> bool:
     return all((desk.folder / clone / name).read_bytes() == blob.body for name, blob in blobs.items())
 
 
+@pytest.mark.parametrize("server", ["ministack", "localstack"], indirect=True)
 async def test_a_push_and_a_clone_elsewhere_are_byte_identical_and_nothing_is_sent_twice(desk: Desk) -> None:
     await desk.done(STORE)
     blobs = await desk.commit(**files(), **{"empty.psd": b""})
