@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
 from gateway.cli.listening import listen, listen_unix
@@ -52,6 +51,7 @@ def serve(
 
 
 def _run(settings: "Settings", bound: socket.socket, host: str, workers: int) -> None:
+    import structlog  # noqa: PLC0415 - commands of the `client` extra do without
     from uvicorn import Server  # noqa: PLC0415 - see serve
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
 
@@ -118,6 +118,8 @@ def _expose(settings: "Settings", host: str) -> None:
 
 def warn(settings: "Settings") -> None:
     """Tell at the start what will be refused later with `insecure-storage`."""
+    import structlog  # noqa: PLC0415 - see _run
+
     https = (settings.public_url or "").startswith("https:")
     if https and settings.public_endpoint().scheme == "http":
         structlog.get_logger().warning(

@@ -17,9 +17,10 @@ from gateway.client.errors import FileError, RefusedError
 from gateway.client.progress import OnProgress
 from gateway.client.publication import Publication
 from gateway.client.unfinished import Unfinished
-from gateway.client.uploads import Wish, resume_file, upload_file
+from gateway.client.uploads import resume_file, upload_file
 from gateway.client.values import Downloaded, Json, Link, Object, Status, Stored, read
 from gateway.client.wire import Wire
+from gateway.client.wishes import Wish
 from gateway.errors import Refusal
 from gateway.grants.keys import ObjectKey
 

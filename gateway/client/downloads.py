@@ -15,9 +15,10 @@ import httpx
 from gateway.client.checksums import Checksum
 from gateway.client.errors import FileError, GatewayError, RefusedError, UnreachableError, unexpected
 from gateway.client.partial import Partial, unwritable
+from gateway.client.patience import ATTEMPTS, patiently, pause
 from gateway.client.progress import OnProgress, Progress
 from gateway.client.values import Downloaded
-from gateway.client.wire import ATTEMPTS, Wire, patiently, pause, read_error, refusal
+from gateway.client.wire import Wire, read_error, refusal
 from gateway.content.filenames import Filename
 from gateway.errors import Refusal
 

@@ -7,9 +7,10 @@ from itertools import islice
 
 from gateway.client.bodies import Body, LocalFile
 from gateway.client.errors import RefusedError
+from gateway.client.patience import ATTEMPTS, pause
 from gateway.client.progress import Meter
 from gateway.client.values import ArrivedPart, Json, Presigned, read
-from gateway.client.wire import ATTEMPTS, Wire, pause, upload_path
+from gateway.client.wire import Wire, upload_path
 from gateway.s3.parts import Plan
 
 AT_ONCE = 4

@@ -7,9 +7,10 @@ from typing import Self
 from gateway.client.bodies import Spool
 from gateway.client.parts import PartSender
 from gateway.client.progress import Meter, OnProgress
-from gateway.client.uploads import Wish, complete, revoked_on_failure, send_new
+from gateway.client.uploads import complete, revoked_on_failure, send_new
 from gateway.client.values import Stored
 from gateway.client.wire import Wire
+from gateway.client.wishes import Wish
 from gateway.s3.parts import USUAL_PART
 
 AT_ONCE = 2  # parts on their way while the next one is being generated

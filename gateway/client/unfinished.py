@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.client.bodies import LocalFile
 from gateway.client.errors import FileError
-from gateway.client.uploads import Wish
+from gateway.client.wishes import Wish
 
 LONGEST_TICKET = 604_800  # seconds; docs/settings.md, multipart_expires_in
 _SUFFIX = ".json"

@@ -1,18 +1,18 @@
 """One upload from its first request to its link: asked for, sent, completed; and gone on with where it was begun."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.client.bodies import Body, LocalFile
 from gateway.client.errors import FileError, GatewayError, RefusedError
 from gateway.client.parts import FileParts, PartSender, UploadEndedError, whole_parts
+from gateway.client.patience import ATTEMPTS, pause
 from gateway.client.progress import Meter, OnProgress
-from gateway.client.values import Status, Stored, Ticket, read
-from gateway.client.wire import ATTEMPTS, Wire, pause
-from gateway.content.media_types import BY_EXTENSION, OCTETS
+from gateway.client.values import Status, Stored, Ticket
+from gateway.client.wire import Wire
+from gateway.client.wishes import Wish
 from gateway.s3.parts import Plan
 
 TICKETS = 2  # the first, and a fresh one when that expired
@@ -21,41 +21,6 @@ ABORT_TIMEOUT = 10.0  # seconds; what is not revoked by then ends by itself
 HASHED_WHOLE = 100 * 2**20  # bytes; beyond it, policies divide files unless told otherwise, and hash parts
 UNDER_WAY = frozenset({"uploaded", "promoting", "scanning"})
 OPEN = frozenset({"waiting", "uploading"})
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What an upload is to be stored as."""
-
-    filename: str
-    content_type: str
-    policy: str
-    metadata: Mapping[str, str] | None
-
-    @classmethod
-    def of(
-        cls, filename: str, content_type: str | None, policy: str, metadata: Mapping[str, str] | None = None
-    ) -> "Wish":
-        """Take the type from the extension where none is named: one that the gateway can prove, or octets."""
-        if content_type is None:
-            _, dot, extension = filename.rpartition(".")
-            known = BY_EXTENSION.get(extension.lower()) if dot else None
-            content_type = OCTETS if known is None else known.name
-        # A name on the disk may be no Unicode.
-        return cls(filename.encode("utf-8", "replace").decode(), content_type, policy, metadata)
-
-    async def ticket(self, wire: Wire, size: int | None, checksum_sha256: str | None = None) -> Ticket:
-        """Ask for a ticket; a SHA-256 comes with every part, if there are parts."""
-        wanted = {
-            "filename": self.filename,
-            "content_type": self.content_type,
-            "policy": self.policy,
-            "size": size,
-            "part_checksums": True,
-            **({} if self.metadata is None else {"metadata": dict(self.metadata)}),
-            **({} if checksum_sha256 is None else {"checksum_sha256": checksum_sha256}),
-        }
-        return read(Ticket.read, await wire.ask("POST", "/v1/uploads", wanted))
 
 
 class Memory(Protocol):

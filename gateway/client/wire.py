@@ -1,13 +1,9 @@
 """Requests to the gateway and to the bucket, repeated while that is worth it; credentials go to the gateway alone."""
 
-import asyncio
 import json
-import logging
-import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -16,28 +12,14 @@ import httpx
 
 from gateway.client.bodies import Body
 from gateway.client.errors import PASSING, GatewayError, RefusedError, UnreachableError, from_problem, unexpected
-from gateway.client.values import Json, Presigned, Status, Value, read
+from gateway.client.patience import patiently
+from gateway.client.silence import unlogged
+from gateway.client.values import Json, Presigned, Status, read
 
-ATTEMPTS = 5  # per call, the first included
-BACK_OFF = 0.5  # seconds; doubles with each attempt
-LONGEST_WAIT = 60.0  # seconds, however long a Retry-After is
 CONNECT_TIMEOUT = 10.0  # seconds
 ERROR_BYTES = 65_536  # of an error's body that are read
 NO_ANSWER = 0
 _S3_CODE = re.compile(r"<Code>(\w+)</Code>")
-
-_OURS: ContextVar[bool] = ContextVar("a_request_of_the_gateway_s_client", default=False)
-
-
-class _Unheard(logging.Filter):
-    """Keeps what these modules would log of our requests, whose addresses are secrets, out of every log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - all that is logged in such a moment is meant
-        return not _OURS.get()
-
-
-for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
-    logging.getLogger(_name).addFilter(_Unheard())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +74,7 @@ class Wire:
 
         async def call() -> Json:
             try:
-                with _Unlogged():
+                with unlogged():
                     headers = self._authorization if authorized else {}
                     answer = await self._http.request(method, self.url + path, json=body, headers=headers)
             except httpx.TransportError:
@@ -120,7 +102,7 @@ class Wire:
         self, method: str, url: str, headers: Mapping[str, str], content: AsyncIterator[bytes] | None = None
     ) -> AsyncIterator[httpx.Response]:
         """Send one request, which carries no credentials and follows no redirect, and give its answer as it comes."""
-        with _Unlogged():
+        with unlogged():
             request = self._http.build_request(method, url, headers=dict(headers), content=content)
             answer = await self._http.send(request, stream=True, follow_redirects=False)
         try:
@@ -157,40 +139,10 @@ def refusal(answer: httpx.Response, body: bytes) -> RefusedError:
     return from_problem(problem, answer.status_code, retry_after(answer))
 
 
-async def patiently(call: Callable[[], Awaitable[Value]]) -> Value:
-    """Call until it succeeds, fails for good or has failed too often; raises GatewayError."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return await call()
-        except GatewayError as failure:
-            if attempt == ATTEMPTS or not failure.passing:
-                raise
-            await pause(attempt, failure.retry_after)
-    raise AssertionError  # the last attempt returns or raises
-
-
 def retry_after(answer: httpx.Response) -> float | None:
     """Return the seconds that an answer asks to wait, if it says so in seconds."""
     text = answer.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdecimal() else None
-
-
-async def pause(attempt: int, wait: float | None = None) -> None:
-    """Wait as long as was asked for, else longer with each attempt; spread, so that not all come back at once."""
-    back_off = BACK_OFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - chance, not a secret
-    await asyncio.sleep(min(back_off if wait is None else wait, LONGEST_WAIT))
-
-
-class _Unlogged:
-    """While it is entered, what this task asks is logged by nobody."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-        self._token = _OURS.set(True)
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        _OURS.reset(self._token)
 
 
 async def _counted(body: Body, sent: Callable[[int], None]) -> AsyncGenerator[bytes]:

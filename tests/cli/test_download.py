@@ -143,7 +143,7 @@ def test_every_failure_has_its_line_and_its_exit_code(  # noqa: PLR0913, PLR0917
     code: int,
     line: str,
 ) -> None:
-    monkeypatch.setattr("gateway.client.wire.BACK_OFF", 0.001)
+    monkeypatch.setattr("gateway.client.patience.BACK_OFF", 0.001)
     monkeypatch.chdir(tmp_path)
     said = say("download", *arguments, env={**env, **changes})
     assert (said.stdout, said.stderr, said.exit_code) == ("", f"{line}\n", code)

@@ -19,6 +19,7 @@ from gateway.client import Client
 from tests.cli.commands import GATEWAY, run, running, say
 from tests.client.proxy import Fault, Proxy, before
 from tests.client.sites import Site, standing
+from tests.docs.pages import ROOT
 from tests.gateways import API_KEY
 from tests.servers.s3 import S3Server
 
@@ -190,7 +191,7 @@ def test_every_failure_has_its_line_and_its_exit_code(  # noqa: PLR0913, PLR0917
     code: int,
     line: str,
 ) -> None:
-    monkeypatch.setattr("gateway.client.wire.BACK_OFF", 0.001)
+    monkeypatch.setattr("gateway.client.patience.BACK_OFF", 0.001)
     said = say("upload", str(notes), *arguments, env={**env, **changes})
     assert (said.stdout, said.stderr, said.exit_code) == ("", f"{line.format(notes=notes)}\n", code)
 
@@ -198,7 +199,7 @@ def test_every_failure_has_its_line_and_its_exit_code(  # noqa: PLR0913, PLR0917
 def test_the_highest_exit_code_is_that_of_all(
     env: Mapping[str, str], notes: Path, tmp_path: Path, bucket: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.client.wire.BACK_OFF", 0.001)
+    monkeypatch.setattr("gateway.client.patience.BACK_OFF", 0.001)
     bucket.faults.append(Fault("PUT", "", "503", times=5))
     said = say("upload", str(notes), str(tmp_path / "missing"), env=env)
     assert said.exit_code == 4
@@ -296,6 +297,38 @@ def test_the_version_is_printed() -> None:
     said = say("--version")
     assert (said.stderr, said.exit_code) == ("", 0)
     assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\n", said.stdout)
+
+
+ONLY_THE_CLIENT_EXTRA = """
+import re, sys, tomllib
+from pathlib import Path
+extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+server, client = (
+    {re.split("[^a-z-]", line)[0].replace("-", "_") for line in extras[extra]} for extra in ("server", "client")
+)
+for missing in (server | {"botocore", "jwt", "cryptography"}) - client - {"pydantic"}:  # which typer brings along
+    sys.modules[missing] = None
+from gateway.cli import app
+app(sys.argv[1:], prog_name="gateway")
+"""
+
+
+@pytest.mark.parametrize("command", [["--help"], ["upload", "{notes}"], ["download", "{key}", "-o", "{notes}"]])
+def test_the_commands_run_with_the_client_extra_alone(
+    env: Mapping[str, str], notes: Path, site: Site, command: list[str]
+) -> None:
+    with Client(site.url, API_KEY) as client:
+        key = client.upload(notes).object.key
+    arguments = [argument.format(notes=notes, key=key) for argument in command]
+    done = subprocess.run(
+        [GATEWAY[0], "-c", ONLY_THE_CLIENT_EXTRA, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **env},
+        cwd=ROOT,
+    )
+    assert (done.stderr, done.returncode) == ("", 0), done.stderr
 
 
 def test_help_does_not_wait_for_what_only_a_transfer_needs() -> None:

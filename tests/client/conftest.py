@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from gateway.client import AsyncClient, Client, wire
+from gateway.client import AsyncClient, Client, patience
 from tests.client.sites import Site, standing
 from tests.gateways import API_KEY
 from tests.servers.s3 import S3Server
@@ -29,7 +29,7 @@ def strict_site(request: pytest.FixtureRequest) -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait next to nothing between attempts."""
-    monkeypatch.setattr(wire, "BACK_OFF", 0.01)
+    monkeypatch.setattr(patience, "BACK_OFF", 0.01)
 
 
 @pytest.fixture

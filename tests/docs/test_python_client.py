@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.transfers import EPILOG, Exit
-from gateway.client import Client, bodies, errors, wire
+from gateway.client import Client, bodies, errors, patience
 from gateway.client.parts import AT_ONCE
 from tests.docs.conftest import Desk
 from tests.docs.pages import ROOT, blocks, page, rows, transcript
@@ -90,7 +90,7 @@ def test_the_errors_and_numbers_are_those_of_the_client() -> None:
     named = {name for name, _ in rows(CLIENT, "## When it fails")}
     assert named == {"RefusedError", "UnreachableError", "FileError"}
     assert all(issubclass(getattr(errors, name), errors.GatewayError) for name in named)
-    assert (wire.ATTEMPTS, wire.LONGEST_WAIT) == (5, 60)
+    assert (patience.ATTEMPTS, patience.LONGEST_WAIT) == (5, 60)
     assert "has tried five times" in CLIENT
     assert (AT_ONCE, bodies.IN_MEMORY) == (4, 16 * 2**20)
     assert "four at a time" in CLIENT
