@@ -26,7 +26,12 @@ class ClaimedPart:
 
 
 class Misfit(Exception):  # noqa: N818 - a verdict, not a fault
-    """The parts are not what was granted, and never will be."""
+    """The parts are not what was granted, and never will be; `code` says in what."""
+
+    def __init__(self, code: Code) -> None:
+        """Keep the code of the refusal that fits."""
+        super().__init__(code.code)
+        self.code = code
 
 
 async def assemble(storage: Storage, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> None:
@@ -72,7 +77,9 @@ def _weigh(ticket: Ticket, multipart: Multipart, parts: Sequence[ArrivedPart], *
         if missing > 0:
             raise Refusal(Code.NOT_UPLOADED, f"{missing} parts of this upload have not arrived yet.")
     if size > grant.size or (grant.exact and size != grant.size):
-        raise Misfit
+        raise Misfit(Code.SIZE_MISMATCH)
+    if multipart.checksums and not all(part.checksum_sha256 for part in parts):
+        raise Misfit(Code.CONTENT_MISMATCH)  # a store that keeps no checksums has verified none (Ceph 16)
     if _has_gap(multipart, parts, named=named):
         raise Refusal(Code.NOT_UPLOADED, "A part before the last has not arrived yet, or not whole.")
     if size < grant.at_least:

@@ -15,7 +15,7 @@ from gateway.s3.bucket import GRANT_METADATA
 from gateway.s3.storage import Changed, Head, Storage
 
 CLAIM_TYPE = "application/vnd.gateway.claim+json"  # no media type that a client can be granted
-_COPY = "copy"
+COPY_METADATA = "copy"  # of a claim, and of the marker over it: which copy counts
 
 
 class Claims:
@@ -42,28 +42,28 @@ class Claims:
                 key.state_key,
                 Marker(State.UPLOADED).body(nonce),
                 content_type=CLAIM_TYPE,
-                metadata={_COPY: nonce, **metadata},
+                metadata={COPY_METADATA: nonce, **metadata},
                 create=True,
             )
         except Changed:
             # After a lost reply this may be our own claim, met again.
             claim = await self._storage.head(key.state_key)
-            if claim is None or claim.metadata.get(_COPY) != nonce:
+            if claim is None or claim.metadata.get(COPY_METADATA) != nonce:
                 await self.free(copy)
 
     async def claimed(self, grant: Grant, claim: Head) -> tuple[str, Head]:
         """Return the key of the copy that the claim names, and what lies there."""
-        copy = f"{grant.key.upload_key}/{claim.metadata[_COPY]}"
+        copy = f"{grant.key.upload_key}/{claim.metadata[COPY_METADATA]}"
         head = await self._storage.head(copy)
         if head is None:
             raise Changed
         return copy, head
 
     async def release(self, key: ObjectKey, state: Head | None) -> None:
-        """Free what was posted, and the copy that a claim names: the marker over the claim has all that is needed."""
+        """Free what was posted and the copy that a claim, or the marker over it, names: none of it is copied then."""
         await self.free(key.upload_key)
-        if state is not None and _COPY in state.metadata:
-            await self.free(f"{key.upload_key}/{state.metadata[_COPY]}")
+        if state is not None and COPY_METADATA in state.metadata:
+            await self.free(f"{key.upload_key}/{state.metadata[COPY_METADATA]}")
 
     async def free(self, key: str) -> None:
         """Write a few bytes over what nobody needs any more: nothing is ever removed under incoming/."""

@@ -88,9 +88,16 @@ def _description(head: Head) -> dict[str, Any]:
     """Read the entry that `described` wrote; somebody else's of that name says nothing."""
     try:
         description = json.loads(base64.urlsafe_b64decode(head.metadata.get(DESCRIPTION, "")))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return description if isinstance(description, dict) else {}
+    return description if isinstance(description, dict) and _is_ours(description) else {}
+
+
+def _is_ours(description: Mapping[Any, Any]) -> bool:
+    meta = description.get("meta")
+    texts = [description.get("name"), description.get("sub"), *(meta.values() if isinstance(meta, dict) else [None])]
+    checksums = description.get("sha256", ""), description.get("sha256_type", "full")
+    return all(isinstance(text, str) for text in texts) and all(isinstance(text, str | None) for text in checksums)
 
 
 def _own_key(text: str) -> ObjectKey | None:

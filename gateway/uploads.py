@@ -153,11 +153,20 @@ class Uploads:
 
         Bytes under their own address need no marker: whoever uploads them again means the same.
         """
-        if not key.content_addressed:
-            state = await self._states.mark_deleted(key)
-            if key.by_form:
-                await self._claims.release(key, state)
-        await self._storage.delete(key.key)
+        state = None if key.content_addressed else await self._mark_deleted(key)
+        await self._remove(key, state)
+
+    async def _mark_deleted(self, key: ObjectKey) -> Head | None:
+        """Write the marker of a deletion, and return exactly what it was written over."""
+        for _ in range(ATTEMPTS):
+            state, marker = await self._states.look(key)
+            try:
+                if marker != Marker(State.DELETED):
+                    await self._states.mark(key, Marker(State.DELETED), state)
+            except Changed:
+                continue
+            return state
+        raise Refusal(Code.CONTENT_CHANGED)
 
     async def _arriving(self, key: ObjectKey, multipart: Multipart) -> Outcome:
         try:
@@ -177,7 +186,7 @@ class Uploads:
                 marker = marker_of(state) or await self._settle(ticket.grant, state)
             except Changed:
                 continue
-            return await self._concluded(key, marker)
+            return await self._concluded(key, marker, state)
         raise Refusal(Code.CONTENT_CHANGED)
 
     async def _arrived(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Head | None:
@@ -188,8 +197,8 @@ class Uploads:
         elif ticket.multipart is not None:
             try:
                 await assemble(self._storage, ticket, claimed)
-            except Misfit:
-                marker = Marker(State.REJECTED, Code.SIZE_MISMATCH)
+            except Misfit as misfit:
+                marker = Marker(State.REJECTED, misfit.code)
                 await self._states.mark(grant.key, marker, None, self._tokens.seal_grant_token(grant))
                 await self._free_parts(grant.key, ticket.multipart)
         else:
@@ -209,17 +218,17 @@ class Uploads:
             else:
                 metadata = described(grant, source)
                 await self._promotion.copy(at, source, key.key, content_type=grant.content_type, metadata=metadata)
-        await self._states.mark(key, marker, state, state.metadata.get(GRANT_METADATA))
+        await self._states.mark(key, marker, state)
         if key.by_form:
             await self._claims.release(key, state)
         return marker
 
-    async def _concluded(self, key: ObjectKey, marker: Marker) -> Outcome:
+    async def _concluded(self, key: ObjectKey, marker: Marker, state: Head) -> Outcome:
         if marker.state is State.REJECTED:
             raise Refusal(marker.code or Code.CONTENT_MISMATCH)
         if marker.state in {State.ABORTED, State.DELETED}:
             # The copy of this very call, or of one that died, may have landed after the other's removal.
-            await self._revoke(key, None)
+            await self._revoke(key, state)
             raise Refusal(Code.NOT_UPLOADED, f"The upload was {marker.state}: ask for a new ticket.")
         return await self._answer(key, marker)
 
@@ -233,10 +242,20 @@ class Uploads:
 
     async def _revoke(self, key: ObjectKey, state: Head | None) -> None:
         """Remove what a completion may have copied: nobody was told of it. Others may have stored the same content."""
+        if not key.content_addressed:
+            await self._remove(key, state)
+
+    async def _remove(self, key: ObjectKey, state: Head | None) -> None:
+        """Remove the target, once nothing can become it any more: `state` is what the marker was written over.
+
+        The order counts. A completion that is under way can copy no longer when its source is freed, and can join no
+        copied parts when their upload is aborted; what it has copied until then is there to be removed.
+        """
         if key.by_form:
             await self._claims.release(key, state)
-        if not key.content_addressed:
-            await self._storage.delete(key.key)
+        for upload_id in await self._storage.list_uploads(key.key):
+            await self._storage.abort_upload(key.key, upload_id)
+        await self._storage.delete(key.key)
 
     async def _free_parts(self, key: ObjectKey, multipart: Multipart) -> None:
         """Abort until nothing is left: a part on its way may land after the first time (AWS, AbortMultipartUpload)."""
