@@ -54,7 +54,7 @@ class Code(Enum):
     CONTENT_MISMATCH = (
         "content-mismatch",
         422,
-        "The bytes are not of the declared type: upload again under a new ticket that names the true one.",
+        "The bytes are not of the declared type or checksum: upload again under a new ticket that names the true one.",
     )
     ACTIVE_CONTENT = (
         "active-content",

@@ -75,7 +75,6 @@ async def test_a_picture_without_a_checksum_is_stored_with_none(
     assert stored["etag"] == etag(PNG)
 
 
-@pytest.mark.xfail(reason="proof does not ask for the checksum that parts were to have", strict=True)
 async def test_parts_with_checksums_that_the_store_does_not_keep_are_not_stored(
     stating: httpx.AsyncClient, bucket: httpx.AsyncClient
 ) -> None:
