@@ -1,5 +1,8 @@
 """Files of a folder, as they are served: found by plain names, known by their content, and hashed names for a year.
 
+A script with a folder of its name beside it (`app.js` and `app/`) is a set, with one hash over all of it: its hashed
+name is `app.<hash>/app.js`, so that what it imports by relative paths comes from `app.<hash>/app/`: the same version.
+
 A path consists of names of RFC 3986's unreserved characters and `@`, none beginning with a dot, so that it can be
 written without percent-encoding and none can mean another folder; every other path is not found.
 """
@@ -18,6 +21,7 @@ INDEX = "index.html"
 _HASH_LENGTH = 16  # hexadecimal digits in the names we write
 _PATH = re.compile(r"(?:[A-Za-z0-9_~@-][A-Za-z0-9._~@-]{0,127}/){0,16}(?:[A-Za-z0-9_~@-][A-Za-z0-9._~@-]{0,127})?")
 _HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{8,64})(?P<suffix>\.[^./]+)?")
+_IN_SET = re.compile(r"(?P<stem>(?:.+/)?(?P<name>[^/]+))\.(?P<hash>[0-9a-f]{8,64})/(?P=name)(?P<rest>\.js|/.*[^/])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,55 @@ class Folder:
         if _PATH.fullmatch(path) is None:
             return None
         plain = self._read(path + INDEX if path.endswith("/") or not path else path, immutable=False)
-        if plain is not None:
-            return plain
-        match = _HASHED.fullmatch(path)
-        if match is None:
-            return None
-        hashed = self._read(match["stem"] + (match["suffix"] or ""), immutable=True)
-        return hashed if hashed is not None and hashed.sha256.startswith(match["hash"]) else None
+        return plain or self._find_in_set(path) or self._find_hashed(path)
 
     def hashed_path(self, path: str) -> str:
-        """Return `demo/app.<hash>.js` for `demo/app.js`; FileNotFoundError when it is not served."""
+        """Return `demo/app.<hash>.js` for `demo/app.js`, in a set `demo/app.<hash>/app.js`; else FileNotFoundError."""
         file = self.find(path)
         if file is None or path.endswith("/") or not path:
             raise FileNotFoundError(path)
-        folder, slash, name = path.rpartition("/")
+        whole = self._set_of(path)
+        folder, slash, name = (whole or path).rpartition("/")
+        if whole is not None:
+            return f"{whole}.{self._sha256_of_set(whole)[:_HASH_LENGTH]}/{path.removeprefix(folder + slash)}"
         stem, dot, suffix = name.rpartition(".")
         return f"{folder}{slash}{stem or suffix}.{file.sha256[:_HASH_LENGTH]}{dot + suffix if dot else ''}"
+
+    def _find_hashed(self, path: str) -> StaticFile | None:
+        match = _HASHED.fullmatch(path)
+        if match is None:
+            return None
+        plain = match["stem"] + (match["suffix"] or "")
+        file = self._read(plain, immutable=True)
+        known = file is not None and file.sha256.startswith(match["hash"])
+        return file if known and self._set_of(plain) is None else None
+
+    def _find_in_set(self, path: str) -> StaticFile | None:
+        match = _IN_SET.fullmatch(path)
+        if match is None:
+            return None
+        plain = match["stem"] + match["rest"]
+        if self._set_of(plain) != match["stem"] or not self._sha256_of_set(match["stem"]).startswith(match["hash"]):
+            return None
+        return self._read(plain, immutable=True)
+
+    def _set_of(self, path: str) -> str | None:
+        """Return `app` for `app.js` and `app/parts.js`, when there are both that script and that folder."""
+        names = path.removesuffix(".js").split("/")
+        stems = ("/".join(names[:depth]) for depth in range(1, len(names) + 1))
+        return next((stem for stem in stems if self._is_file(f"{stem}.js") and (self._root / stem).is_dir()), None)
+
+    def _sha256_of_set(self, stem: str) -> str:
+        inside = sorted(file.relative_to(self._root).as_posix() for file in (self._root / stem).rglob("*"))
+        digest = hashlib.sha256()
+        for path in filter(_PATH.fullmatch, [f"{stem}.js", *inside]):
+            file = self._read(path, immutable=True)
+            if file is not None:
+                digest.update(f"{path.removeprefix(stem)} {file.sha256}\n".encode())
+        return digest.hexdigest()
+
+    def _is_file(self, path: str) -> bool:
+        return self._read(path, immutable=False) is not None
 
     def _read(self, path: str, *, immutable: bool) -> StaticFile | None:
         try:
@@ -84,5 +121,8 @@ class Folder:
 
 
 def static_url(path: str, directory: Path = STATIC_DIR) -> str:
-    """Return `/static/app.<hash>.js` for `app.js`, kept by browsers for a year; FileNotFoundError if there is none."""
+    """Return `/static/app.<hash>.js` for `app.js`, kept by browsers for a year; FileNotFoundError if there is none.
+
+    With a folder `app/` beside it, it is `/static/app.<hash>/app.js`.
+    """
     return f"/static/{Folder(directory).hashed_path(path)}"

@@ -18,6 +18,10 @@ from tests.http.live import Address, Reply, get, serving
 STORE = "https://bucket.example"
 SCRIPT = b"export const answer = 42;\n"
 HASH = hashlib.sha256(SCRIPT).hexdigest()
+PART = b"export const part = 1;\n"
+PART_HASH = hashlib.sha256(PART).hexdigest()
+SET_HASH = hashlib.sha256(f".js {HASH}\n/deep/b.js {PART_HASH}\n/wire.js {PART_HASH}\n".encode()).hexdigest()
+FOR_A_YEAR = "public, max-age=31536000, immutable"
 LARGE = bytes(range(256)) * 4096  # 1 MiB
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: https://bucket.example; "
@@ -29,12 +33,16 @@ def folders(base: Path) -> tuple[Path, Path]:
     """Lay out a folder of static files, one of root files, and secrets beside them."""
     static, root = base / "static", base / "root"
     (static / "demo").mkdir(parents=True)
+    (static / "gateway" / "deep").mkdir(parents=True)
     (static / "empty").mkdir()
     (static / ".hidden").mkdir()
     root.mkdir()
     files = {
         "static/app.js": SCRIPT,
         "static/gateway.js": SCRIPT,
+        "static/gateway/wire.js": PART,
+        "static/gateway/deep/b.js": PART,
+        "static/gateway/.env": b"SECRET",
         "static/large.bin": LARGE,
         "static/logo@2x.png": b"png",
         "static/LICENSE": b"free",
@@ -126,10 +134,13 @@ def test_a_folder_that_does_not_exist_ends_the_start(tmp_path: Path) -> None:
             site.routes(missing, ROOT_DIR, STORE)
 
 
-def test_only_the_shared_script_may_be_loaded_by_other_sites_as_a_module(address: Address) -> None:
-    for path in ("/static/gateway.js", f"/static/gateway.{HASH[:16]}.js"):
-        assert get(address, path, "Origin: https://other.example").one("access-control-allow-origin") == "*"
-    assert get(address, "/static/app.js", "Origin: https://other.example").one("access-control-allow-origin") is None
+def test_only_the_shared_script_and_its_modules_may_be_loaded_by_other_sites(address: Address) -> None:
+    for path in ("gateway.js", "gateway/wire.js"):
+        for base in ("/static", f"/static/gateway.{SET_HASH[:16]}"):
+            reply = get(address, f"{base}/{path}", "Origin: https://other.example")
+            assert (reply.status, reply.one("access-control-allow-origin")) == (200, "*")
+    for path in ("/static/app.js", "/static/demo/demo.css"):
+        assert get(address, path, "Origin: https://other.example").one("access-control-allow-origin") is None
 
 
 # Hashed names
@@ -139,7 +150,7 @@ def test_only_the_shared_script_may_be_loaded_by_other_sites_as_a_module(address
 def test_a_name_with_the_files_hash_is_kept_for_a_year(address: Address, length: int) -> None:
     reply = get(address, f"/static/app.{HASH[:length]}.js")
     assert (reply.status, reply.body) == (200, SCRIPT)
-    assert reply.one("cache-control") == "public, max-age=31536000, immutable"
+    assert reply.one("cache-control") == FOR_A_YEAR
     assert reply.one("etag") == f'"{HASH}"'
 
 
@@ -152,17 +163,74 @@ def test_static_url_writes_the_hashed_name(tmp_path: Path, address: Address) -> 
     static, _ = folders(tmp_path)
     assert static_url("app.js", static) == f"/static/app.{HASH[:16]}.js"
     assert static_url("demo/index.html", static).startswith("/static/demo/index.")
-    for path in ("app.js", "demo/demo.css", "LICENSE", "bundle.tar.gz", "logo@2x.png", "old.deadbeef.js"):
+    alone = ("app.js", "demo/demo.css", "LICENSE", "bundle.tar.gz", "logo@2x.png", "old.deadbeef.js")
+    for path in (*alone, "gateway.js", "gateway/wire.js"):
         hashed = static_url(path, static)
-        assert get(address, hashed).one("cache-control") == "public, max-age=31536000, immutable", hashed
+        assert get(address, hashed).one("cache-control") == FOR_A_YEAR, hashed
     for path in ("missing.js", "demo", "demo/", "", "../secret.txt", ".env"):
         with pytest.raises(FileNotFoundError):
             static_url(path, static)
 
 
 def test_static_url_knows_the_packages_own_files() -> None:
-    digest = hashlib.sha256((STATIC_DIR / "gateway.js").read_bytes()).hexdigest()
-    assert static_url("gateway.js") == f"/static/gateway.{digest[:16]}.js"
+    digest = hashlib.sha256((STATIC_DIR / "demo" / "demo.css").read_bytes()).hexdigest()
+    assert static_url("demo/demo.css") == f"/static/demo/demo.{digest[:16]}.css"
+
+
+# A script and its modules
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("gateway.js", SCRIPT), ("gateway/wire.js", PART), ("gateway/deep/b.js", PART)]
+)
+def test_a_script_and_its_modules_have_one_hash_and_import_each_other_under_it(
+    tmp_path: Path, address: Address, path: str, body: bytes
+) -> None:
+    static, _ = folders(tmp_path)
+    hashed = f"/static/gateway.{SET_HASH[:16]}/{path}"
+    reply = get(address, hashed)
+    assert static_url(path, static) == hashed
+    assert (reply.status, reply.body, reply.one("cache-control")) == (200, body, FOR_A_YEAR)
+    assert reply.one("etag") == f'"{hashlib.sha256(body).hexdigest()}"'
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        # What would import modules of any version.
+        *(f"gateway.{HASH[:16]}.js", f"gateway.{SET_HASH[:16]}.js", f"gateway/wire.{PART_HASH[:16]}.js"),
+        *(
+            f"gateway.{HASH[:16]}/gateway.js",
+            f"gateway.{'0' * 16}/gateway/wire.js",
+            f"gateway.{SET_HASH[:7]}/gateway.js",
+        ),
+        # What is not in the set.
+        *(
+            f"gateway.{SET_HASH[:16]}/{name}"
+            for name in ("app.js", "demo/demo.css", "gateway", "gateway/", "other/wire.js")
+        ),
+        *(
+            f"gateway.{SET_HASH[:16]}/gateway/{name}"
+            for name in ("missing.js", ".env", "wire.js/", "../app.js", "deep/")
+        ),
+        *(f"app.{HASH[:16]}/app.js", f"demo.{SET_HASH[:16]}/demo/demo.css"),
+    ],
+)
+def test_a_module_is_found_under_no_other_hash(address: Address, path: str) -> None:
+    assert_not_found(get(address, f"/static/{path}"))
+
+
+@pytest.mark.parametrize("changed", ["gateway.js", "gateway/wire.js", "gateway/new.js"])
+def test_a_script_whose_modules_change_has_another_name_and_loses_the_old_one(tmp_path: Path, changed: str) -> None:
+    static, _ = folders(tmp_path)
+    folder = Folder(static)
+    before = folder.hashed_path("gateway.js")
+    assert folder.find(before) is not None
+    (static / changed).write_bytes(b"changed")
+    after = folder.find(folder.hashed_path("gateway.js"))
+    assert after is not None
+    assert after.immutable
+    assert folder.find(before) is None
 
 
 def test_a_file_that_changes_is_served_anew(tmp_path: Path) -> None:
@@ -196,7 +264,7 @@ def test_files_are_only_read(address: Address, method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("condition", [f'"{HASH}"', f'W/"{HASH}"', f'"other", "{HASH}"', "*"])
-@pytest.mark.parametrize("path", ["/static/gateway.js", f"/static/gateway.{HASH[:16]}.js"])
+@pytest.mark.parametrize("path", ["/static/gateway.js", f"/static/gateway.{SET_HASH[:16]}/gateway.js"])
 def test_an_unchanged_file_is_not_sent_again(address: Address, path: str, condition: str) -> None:
     full, reply = get(address, path), get(address, path, f"If-None-Match: {condition}")
     assert (reply.status, reply.body) == (304, b"")

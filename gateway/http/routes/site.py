@@ -17,8 +17,8 @@ from gateway.http.static_files import Folder, StaticFile
 _ROOT_FILES = ("favicon.ico", "robots.txt")
 _FOR_A_YEAR = "public, max-age=31536000, immutable"  # seconds
 _FOR_A_WHILE = "public, max-age=300"  # seconds
-# The one script that pages of other sites load as a module, which browsers fetch with CORS.
-_SHARED_SCRIPT = re.compile(r"gateway(\.[0-9a-f]{8,64})?\.js")
+# The one script that pages of other sites load as a module, and what it imports; browsers fetch modules with CORS.
+_SHARED_SCRIPT = re.compile(r"(gateway\.[0-9a-f]{8,64}/)?gateway(/[a-z]+)?(\.[0-9a-f]{8,64})?\.js")
 
 # Fixed here, since Python's own table depends on the machine. Text gets "; charset=utf-8" from Starlette.
 _MEDIA_TYPES = {
