@@ -278,9 +278,9 @@ def content_security_policy(bucket: str) -> str:
 
 
 async def serve_app(request: Request) -> Response:
-    """Somebody else's page, of another origin than gateway and bucket, with its own copy of the script."""
-    if request.target == "/gateway.js":
-        return static("/static/gateway.js")
+    """Somebody else's page, of another origin than gateway and bucket, with its own copy of the scripts."""
+    if request.target.startswith(("/gateway.js", "/gateway/")):
+        return static(f"/static{request.target}")
     return Response(200, b"<!doctype html><title>An application</title>", {"content-type": "text/html"})
 
 

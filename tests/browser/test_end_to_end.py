@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
+from gateway.http.static_files import STATIC_DIR, static_url
 from tests.browser.site import Site, open_site, since_the_window_began
 from tests.servers.s3 import S3Server
 
@@ -223,6 +224,15 @@ async def test_a_policy_that_asks_for_a_checksum_gets_one(page: Page, site: Site
     assert status["object"]["metadata"] == {"album": "Š"}
     posts = [target for method, target in site.gateway.requests if method == "POST"]
     assert posts[:3] == ["/v1/passes", "/v1/uploads", "/v1/uploads"]  # asked, told to send a checksum, asked again
+
+
+async def test_a_page_of_another_origin_imports_one_version_of_every_module(page: Page, site: Site) -> None:
+    hashed = static_url("gateway.js")
+    await page.goto(site.app)
+    names = await page.evaluate("async (url) => Object.keys(await import(url))", site.gateway.origin + hashed)
+    assert set(names) == {"upload", "start", "pending", "forget", "policies", "GatewayError"}
+    modules = [hashed, *(static_url(f"gateway/{file.name}") for file in (STATIC_DIR / "gateway").iterdir())]
+    assert sorted(site.gateway.requests) == sorted(("GET", module) for module in modules)
 
 
 async def test_what_the_bucket_calls_expired_is_understood(page: Page, ministack: S3Server) -> None:
