@@ -5,17 +5,18 @@ there to a key of its own that no client is ever told, and a small object, writt
 one copy that is proved and promoted. Copies that lose are freed.
 """
 
+import json
 from collections.abc import Callable
 
+from gateway.errors import Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
-from gateway.markers import Marker, State, marker_of
+from gateway.markers import COPY_METADATA
 from gateway.promotion import Promotion
 from gateway.s3.bucket import GRANT_METADATA
 from gateway.s3.storage import Changed, Head, Storage
 
 CLAIM_TYPE = "application/vnd.gateway.claim+json"  # no media type that a client can be granted
-COPY_METADATA = "copy"  # of a claim, and of the marker over it: which copy counts
 
 
 class Claims:
@@ -31,16 +32,22 @@ class Claims:
         """Claim what was posted in time, if anything was; somebody else may be faster. Raises Changed."""
         key = grant.key
         posted = await self._storage.head(key.upload_key)
-        if posted is None or marker_of(posted) is not None or posted.last_modified > grant.expires_at:
+        if posted is None or posted.content_type == CLAIM_TYPE or posted.last_modified > grant.expires_at:
             return
         nonce = self._nonce()
         copy = f"{key.upload_key}/{nonce}"
         metadata = {GRANT_METADATA: grant_token}
-        await self._promotion.copy(key.upload_key, posted, copy, content_type=posted.content_type, metadata=metadata)
+        try:
+            await self._promotion.copy(
+                key.upload_key, posted, copy, content_type=posted.content_type, metadata=metadata
+            )
+        except (Changed, Refusal):
+            await self._promotion.clear_large(copy, posted.size)  # nobody else knows its name
+            raise
         try:
             await self._storage.put(
                 key.state_key,
-                Marker(State.UPLOADED).body(nonce),
+                json.dumps({"copy": nonce}).encode(),
                 content_type=CLAIM_TYPE,
                 metadata={COPY_METADATA: nonce, **metadata},
                 create=True,
@@ -67,6 +74,5 @@ class Claims:
 
     async def free(self, key: str) -> None:
         """Write a few bytes over what nobody needs any more: nothing is ever removed under incoming/."""
-        marker = Marker(State.STORED)
-        body, metadata = marker.body(self._nonce()), marker.metadata(None)
-        await self._storage.put(key, body, content_type=CLAIM_TYPE, metadata=metadata)
+        body = json.dumps({"freed": self._nonce()}).encode()
+        await self._storage.put(key, body, content_type=CLAIM_TYPE, metadata={})

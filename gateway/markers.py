@@ -12,6 +12,10 @@ from gateway.s3.storage import Head
 MARKER_TYPE = "application/vnd.gateway.marker+json"
 
 
+COPY_METADATA = "copy"  # of a claim on a form's files, and of the marker over it: which copy counts
+KEPT_METADATA = (GRANT_METADATA, COPY_METADATA)  # what a marker takes over from what it is written over
+
+
 class State(StrEnum):
     """Where an upload stands."""
 

@@ -2,13 +2,9 @@
 
 from collections.abc import Callable
 
-from gateway.claims import COPY_METADATA
 from gateway.grants.keys import ObjectKey
-from gateway.markers import MARKER_TYPE, Marker, marker_of
-from gateway.s3.bucket import GRANT_METADATA
+from gateway.markers import KEPT_METADATA, MARKER_TYPE, Marker, marker_of
 from gateway.s3.storage import Head, Storage
-
-_KEPT = (GRANT_METADATA, COPY_METADATA)  # what a marker takes over from what it is written over
 
 
 class States:
@@ -24,17 +20,25 @@ class States:
         head = await self._storage.head(key.state_key)
         return head, marker_of(head) if head else None
 
-    async def mark(self, key: ObjectKey, marker: Marker, over: Head | None, grant_token: str | None = None) -> None:
+    async def mark(
+        self,
+        key: ObjectKey,
+        marker: Marker,
+        over: Head | None,
+        grant_token: str | None = None,
+        *,
+        whatever_is_there: bool = False,
+    ) -> None:
         """Write a marker over exactly what was seen there, or where nothing was; raises Changed.
 
         The grant token of what was there stays with the key; `grant_token` is for where nothing was.
         """
-        kept = {} if over is None else {name: over.metadata[name] for name in _KEPT if name in over.metadata}
+        kept = {} if over is None else {name: over.metadata[name] for name in KEPT_METADATA if name in over.metadata}
         await self._storage.put(
             key.state_key,
             marker.body(self._nonce()),
             content_type=MARKER_TYPE,
             metadata={**marker.metadata(grant_token), **kept},
-            if_match=over.etag if over else None,
-            create=over is None,
+            if_match=over.etag if over and not whatever_is_there else None,
+            create=over is None and not whatever_is_there,
         )

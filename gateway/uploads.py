@@ -6,6 +6,7 @@ processes: whoever writes the marker has decided.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from gateway.grants.tickets import Multipart, Ticket
 from gateway.grants.tokens import Tokens
 from gateway.markers import Marker, State, marker_of
 from gateway.objects import StoredObject, described, stored_object
-from gateway.promotion import COPY_THRESHOLD, Promotion
+from gateway.promotion import COPIED_PART, COPY_THRESHOLD, Promotion
 from gateway.proof import objection_to
 from gateway.s3.bucket import GRANT_METADATA, check_grant_token
 from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Storage
@@ -26,7 +27,10 @@ from gateway.states import States
 
 ANSWER_WITHIN = 20.0  # seconds; a slower promotion goes on behind a 202
 RETRY_AFTER = 3  # seconds
-ATTEMPTS = 5  # a key changes at most twice in its life; more means a store that does not keep its word
+ATTEMPTS = 5  # in which others may write first: a client that sends again, a completion, an abort, a deletion
+PAUSE = 0.05  # seconds before the second attempt, doubled before each other: somebody else is at work
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Outcome:
 class Uploads:
     """The use cases, free of HTTP. `nonce` gives text that never repeats."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on, and sizes and times that tests make small
         self,
         storage: Storage,
         tokens: Tokens,
@@ -51,13 +55,16 @@ class Uploads:
         *,
         answer_within: float = ANSWER_WITHIN,
         copy_threshold: int = COPY_THRESHOLD,
+        copied_part: int = COPIED_PART,
+        pause: float = PAUSE,
     ) -> None:
-        """Take what the use cases stand on; `answer_within` is in seconds, `copy_threshold` in bytes."""
+        """Take what the use cases stand on; times are in seconds, `copy_threshold` and `copied_part` in bytes."""
         self._storage = storage
         self._tokens = tokens
         self._answer_within = answer_within
         self._states = States(storage, nonce)
-        self._promotion = Promotion(storage, copy_threshold)
+        self._pause = pause
+        self._promotion = Promotion(storage, nonce, threshold=copy_threshold, copied_part=copied_part)
         self._claims = Claims(storage, self._promotion, nonce)
         self._running: dict[ObjectKey, asyncio.Task[Outcome]] = {}
 
@@ -82,8 +89,8 @@ class Uploads:
         state, marker = await self._states.look(key)
         if marker is not None:
             return await self._answer(key, marker)
-        if key in self._running:
-            return Outcome(State.PROMOTING)
+        if key in self._running and state is not None:
+            return Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
         if state is None and ticket.multipart is not None:
             return await self._arriving(key, ticket.multipart)
         if state is None and key.by_form:
@@ -121,12 +128,16 @@ class Uploads:
             task = self._running[key] = asyncio.create_task(self._complete(ticket, claimed))
             task.add_done_callback(lambda done: self._forget(key, done))
         await asyncio.wait({task}, timeout=self._answer_within)
-        return task.result() if task.done() else Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
+        if task.done():
+            return task.result()
+        task.add_done_callback(_tell)
+        return Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
 
     async def abort(self, ticket: Ticket) -> None:
         """Revoke the upload and free its parts; raises `already-stored` once it is stored."""
         key = ticket.grant.key
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            await self._give_way(attempt)
             state, marker = await self._states.look(key)
             if state is None and not key.content_addressed and await self._storage.head(key.key) is not None:
                 raise Refusal(Code.ALREADY_STORED)  # a lifecycle rule shorter than tickets has removed the marker
@@ -157,16 +168,18 @@ class Uploads:
         await self._remove(key, state)
 
     async def _mark_deleted(self, key: ObjectKey) -> Head | None:
-        """Write the marker of a deletion, and return exactly what it was written over."""
-        for _ in range(ATTEMPTS):
+        """Write the marker of a deletion, and return what it was written over."""
+        state, deleted = None, Marker(State.DELETED)
+        for attempt in range(ATTEMPTS):
+            await self._give_way(attempt)
             state, marker = await self._states.look(key)
             try:
-                if marker != Marker(State.DELETED):
-                    await self._states.mark(key, Marker(State.DELETED), state)
+                if marker != deleted:
+                    await self._states.mark(key, deleted, state, whatever_is_there=attempt == ATTEMPTS - 1)
             except Changed:
                 continue
-            return state
-        raise Refusal(Code.CONTENT_CHANGED)
+            break
+        return state
 
     async def _arriving(self, key: ObjectKey, multipart: Multipart) -> Outcome:
         try:
@@ -178,7 +191,8 @@ class Uploads:
 
     async def _complete(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Outcome:
         key = ticket.grant.key
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            await self._give_way(attempt)
             try:
                 state = await self._storage.head(key.state_key) or await self._arrived(ticket, claimed)
                 if state is None:
@@ -209,18 +223,19 @@ class Uploads:
         """Copy the bytes if they are as granted, and mark them; raises Changed when they are no longer those."""
         key, marker = grant.key, Marker(State.STORED)
         at, source = await self._claims.claimed(grant, state) if key.by_form else (key.upload_key, state)
-        if source.last_modified > grant.expires_at and not key.by_form:  # of a form that was judged when it was claimed
+        if source.last_modified > grant.expires_at and not _came_in_time(key, source):
             raise Refusal(Code.NOT_UPLOADED)
-        if await self._storage.head(key.key) is None:
+        target = await self._storage.head(key.key)
+        if target is None or key.content_addressed:  # there, somebody else's upload may be what is stored
             code = await objection_to(self._storage, grant, at, source)
-            if code is not None:
-                marker = Marker(State.REJECTED, code)
-            else:
-                metadata = described(grant, source)
-                await self._promotion.copy(at, source, key.key, content_type=grant.content_type, metadata=metadata)
+            marker = Marker(State.STORED) if code is None else Marker(State.REJECTED, code)
+        if target is None and marker.state is State.STORED:
+            metadata = described(grant, source)
+            await self._promotion.copy(at, source, key.key, content_type=grant.content_type, metadata=metadata)
         await self._states.mark(key, marker, state)
         if key.by_form:
             await self._claims.release(key, state)
+        await self._promotion.clear_large(key.key, source.size)
         return marker
 
     async def _concluded(self, key: ObjectKey, marker: Marker, state: Head) -> Outcome:
@@ -253,9 +268,15 @@ class Uploads:
         """
         if key.by_form:
             await self._claims.release(key, state)
-        for upload_id in await self._storage.list_uploads(key.key):
-            await self._storage.abort_upload(key.key, upload_id)
-        await self._storage.delete(key.key)
+        try:
+            await self._promotion.clear(key.key)
+        finally:  # the marker is written: nothing may keep the object from going
+            await self._storage.delete(key.key)
+
+    async def _give_way(self, attempt: int) -> None:
+        """Wait before each attempt but the first, longer each time."""
+        if attempt:
+            await asyncio.sleep(self._pause * 2 ** (attempt - 1))
 
     async def _free_parts(self, key: ObjectKey, multipart: Multipart) -> None:
         """Abort until nothing is left: a part on its way may land after the first time (AWS, AbortMultipartUpload)."""
@@ -270,3 +291,19 @@ class Uploads:
         del self._running[key]
         if not task.cancelled():
             task.exception()  # a refusal nobody waits for any more is not worth a warning
+
+
+def _came_in_time(key: ObjectKey, source: Head) -> bool:
+    """Whether something else than LastModified has told so: a form's was judged when it was claimed.
+
+    Parts die with their ticket, and only a live ticket joins them; an ETag with a hyphen is that of joined parts
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
+    """
+    return key.by_form or "-" in source.etag
+
+
+def _tell(task: "asyncio.Task[Outcome]") -> None:
+    """Log a bug in a completion that nobody waits for any more."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, Refusal):
+        log.error("a completion failed behind a 202", exc_info=error)

@@ -17,7 +17,7 @@ from gateway.grants.policies import Grant
 from gateway.grants.tickets import Ticket
 from gateway.grants.tokens import Tokens
 from gateway.markers import Marker, State, marker_of
-from gateway.s3.storage import ArrivedPart
+from gateway.s3.storage import ArrivedPart, UnfitParts
 from gateway.uploads import Outcome, Uploads
 from tests.memory_storage import MemoryStorage
 
@@ -47,9 +47,16 @@ class Counting(MemoryStorage):
         return part
 
 
-def uploads_of(storage: MemoryStorage, copy_threshold: int = 1 << 30) -> Uploads:
+def uploads_of(storage: MemoryStorage, copy_threshold: int = 1 << 30, process: str = "one") -> Uploads:
     numbers = count()
-    return Uploads(storage, TOKENS, lambda: f"nonce-{next(numbers)}", copy_threshold=copy_threshold)
+    return Uploads(
+        storage,
+        TOKENS,
+        lambda: f"nonce-{process}-{next(numbers)}",
+        copy_threshold=copy_threshold,
+        copied_part=4,
+        pause=0,
+    )
 
 
 def send(storage: MemoryStorage, ticket: Ticket, *numbers: int, parts: Mapping[int, bytes] = PARTS) -> None:
@@ -289,6 +296,104 @@ async def test_a_copy_whose_process_died_is_gone_on_with_and_not_begun_again() -
     assert not storage.uploads
 
 
+async def test_a_copy_that_was_divided_otherwise_is_never_gone_on_with() -> None:
+    """Of two releases with other parts, a last part of one may be as large as any of the other."""
+    for left in ({1: BODY[:10]}, {1: BODY[:16], 2: BODY[16:20]}, {9: BODY[:4]}):
+        storage = Counting()
+        uploads = uploads_of(storage, 4)
+        ticket = await uploads.create_multipart(GRANT, part_size=PART_SIZE)
+        send(storage, ticket, 1, 2, 3)
+        other = await storage.create_upload(KEY.key, content_type="text/plain", metadata={})
+        for number, part in left.items():
+            storage.upload_part(KEY.key, other, number, part)
+        assert (await uploads.complete(ticket)).state is State.STORED
+        assert storage.objects[KEY.key].body == BODY
+        assert not storage.uploads
+
+
+@pytest.mark.threat(3)
+@pytest.mark.parametrize("ends", ["abort", "delete"])
+async def test_parts_that_were_copied_are_not_joined_once_the_upload_has_ended(ends: str) -> None:
+    class Ending(Counting):
+        """A store where somebody else ends the upload after all parts were copied, and before they are joined."""
+
+        async def complete_upload(self, key: str, upload_id: str, parts: Sequence[ArrivedPart]) -> None:
+            if key == KEY.key:
+                other = uploads_of(self)
+                await (other.abort(ticket) if ends == "abort" else other.delete(KEY))
+            await super().complete_upload(key, upload_id, parts)
+
+    storage = Ending()
+    uploads = uploads_of(storage, 4)
+    ticket = await uploads.create_multipart(GRANT, part_size=PART_SIZE)
+    send(storage, ticket, 1, 2, 3)
+    assert (await refusal(uploads.complete(ticket)))[0] is Code.NOT_UPLOADED
+    assert list(storage.objects) == [KEY.upload_key]
+    assert not storage.uploads
+
+
+@pytest.mark.threat(3)
+async def test_a_form_s_copy_is_not_promoted_once_the_upload_has_ended() -> None:
+    class Ending(Counting):
+        """A store where somebody else deletes the object just before the claimed copy is promoted."""
+
+        async def copy(
+            self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]
+        ) -> None:
+            if target == FORM_GRANT.key.key:
+                await uploads_of(self).delete(FORM_GRANT.key)
+            await super().copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
+
+    storage = Ending()
+    post(storage, b"the first")
+    assert (await refusal(uploads_of(storage).complete(Ticket(FORM_GRANT))))[0] is Code.NOT_UPLOADED
+    assert FORM_GRANT.key.key not in storage.objects
+
+
+async def test_a_deletion_removes_the_object_though_uploads_cannot_be_listed() -> None:
+    class Silent(Counting):
+        async def list_uploads(self, key: str) -> Sequence[str]:
+            raise Refusal(Code.STORAGE_UNAVAILABLE, key)
+
+    storage = Silent()
+    ticket = await uploads_of(storage).create_multipart(GRANT, part_size=PART_SIZE)
+    send(storage, ticket, 1, 2, 3)
+    await uploads_of(storage).complete(ticket)
+    assert (await refusal(uploads_of(storage).delete(KEY)))[0] is Code.STORAGE_UNAVAILABLE
+    assert list(storage.objects) == [KEY.upload_key]
+
+
+async def test_parts_that_the_store_does_not_join_are_copied_anew() -> None:
+    class Refusing(Counting):
+        refused = False
+
+        async def complete_upload(self, key: str, upload_id: str, parts: Sequence[ArrivedPart]) -> None:
+            if key == KEY.key and not self.refused:
+                self.refused = True
+                raise UnfitParts
+            await super().complete_upload(key, upload_id, parts)
+
+    storage = Refusing()
+    uploads = uploads_of(storage, 4)
+    ticket = await uploads.create_multipart(GRANT, part_size=PART_SIZE)
+    send(storage, ticket, 1, 2, 3)
+    assert (await uploads.complete(ticket)).state is State.STORED
+    assert storage.objects[KEY.key].body == BODY
+    assert not storage.uploads
+
+
+async def test_processes_that_are_asked_together_share_the_copying() -> None:
+    storage = Counting()
+    body = b"ab" * 400
+    grant = replace(GRANT, size=len(body))
+    ticket = await uploads_of(storage).create_multipart(grant, part_size=len(body))
+    send(storage, ticket, 1, parts={1: body})
+    processes = [uploads_of(storage, 4, name) for name in ("one", "two", "three")]
+    await asyncio.gather(*(process.complete(ticket) for process in processes))
+    assert storage.objects[KEY.key].body == body
+    assert len(storage.copied) < 2 * 200
+
+
 @pytest.mark.threat(33)
 async def test_processes_that_copy_by_parts_at_once_store_one_object() -> None:
     storage = Counting()
@@ -399,6 +504,21 @@ async def test_an_upload_never_takes_what_another_of_the_same_content_has_stored
     assert storage.objects[first.key.key].body == BODY
     assert (await uploads.find(first.key)).size == len(BODY)
     assert await uploads.status(Ticket(second)) == Outcome(State.ABORTED)
+
+
+@pytest.mark.threat(12)
+async def test_bytes_are_proved_though_their_address_holds_an_object_already() -> None:
+    storage = Counting()
+    uploads = uploads_of(storage)
+    for name, body, code in (("1" * 32, BODY, None), ("2" * 32, b"other", Code.SIZE_MISMATCH)):
+        grant = addressed(name)
+        metadata = {"grant": TOKENS.seal_grant_token(grant)}
+        storage.upload(grant.key.upload_key, body, content_type="text/plain", metadata=metadata)
+        if code is None:
+            assert (await uploads.complete(Ticket(grant))).state is State.STORED
+        else:
+            assert (await refusal(uploads.complete(Ticket(grant))))[0] is code
+    assert storage.objects[addressed("1" * 32).key.key].body == BODY
 
 
 async def test_a_content_that_was_deleted_can_be_stored_again() -> None:

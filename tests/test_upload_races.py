@@ -130,7 +130,7 @@ class RealStore:
 
     async def post(self, grant: Grant, body: bytes) -> None:
         token, now = TOKENS.seal_grant_token(grant), grant.issued_at
-        form = self._bucket.form(grant, token, self._credentials, min_size=0, now=now, expires_in=900)
+        form = self._bucket.form(grant, token, self._credentials, now=now, expires_in=900)
         answer = self._client.post(form.url, data=dict(form.fields), files={"file": body})
         assert answer.status_code == 201, answer.text
 
@@ -300,7 +300,9 @@ class Races(RuleBasedStateMachine):
         self.runner.close()
 
     def uploads(self, storage: Storage) -> Uploads:
-        return Uploads(storage, TOKENS, lambda: f"nonce-{next(NAMES)}", copy_threshold=self.threshold)
+        return Uploads(
+            storage, TOKENS, lambda: f"nonce-{next(NAMES)}", copy_threshold=self.threshold, copied_part=2, pause=0
+        )
 
     def start(self, name: str, work: Callable[[Uploads], Coroutine[Any, Any, object]]) -> None:
         async def begin() -> Actor:

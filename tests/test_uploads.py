@@ -78,7 +78,7 @@ class Recorder(MemoryStorage):
 
 def uploads_of(storage: Storage, answer_within: float = 20) -> Uploads:
     numbers = count()
-    return Uploads(storage, TOKENS, lambda: f"nonce-{next(numbers)}", answer_within=answer_within)
+    return Uploads(storage, TOKENS, lambda: f"nonce-{next(numbers)}", answer_within=answer_within, pause=0)
 
 
 def arrive(storage: MemoryStorage, grant: Grant = GRANT, body: bytes = BODY, **more: str) -> None:
@@ -226,7 +226,7 @@ async def test_a_slow_promotion_is_answered_in_time_and_goes_on_for_the_next_who
     uploads = uploads_of(storage, answer_within=0.02)
     for _ in range(2):
         assert await uploads.complete(TICKET) == Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
-    assert await uploads.status(TICKET) == Outcome(State.PROMOTING)
+    assert await uploads.status(TICKET) == Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
     storage.go_on.set()
     patient = uploads_of(storage)
     assert await patient.complete(TICKET) == STORED

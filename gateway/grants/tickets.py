@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.errors import Code, Refusal
 from gateway.grants.policies import Grant
-from gateway.s3.parts import MAX_PARTS, Plan
+from gateway.s3.parts import MAX_PARTS, MIN_PART, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,12 @@ class Ticket:
         `invalid-request` beyond the plan.
         """
         part_size = self.divided().part_size
+        plan = Plan(self.grant.size, part_size or MIN_PART)  # however a client divides, all but the last have 5 MiB
+        most = min(plan.part_count, MAX_PARTS)
+        if not 1 <= number <= most:
+            raise Refusal(Code.INVALID_REQUEST, f"This upload has parts 1 to {most}.")
         if part_size is None:
             return None
-        plan = Plan(self.grant.size, part_size)
-        if not 1 <= number <= min(plan.part_count, MAX_PARTS):
-            raise Refusal(Code.INVALID_REQUEST, f"This upload has parts 1 to {plan.part_count}.")
         if stated is None or stated == plan.part(number):
             return plan.part(number)
         if self.grant.exact or not 1 <= stated <= plan.part(number):

@@ -44,7 +44,11 @@ async def answered(work: Awaitable[Mapping[str, str]]) -> Response:
     fails then ends in text that no client can read as JSON, so that none takes it for a success.
     """
     task = asyncio.ensure_future(work)
-    await asyncio.wait({task}, timeout=FIRST_BYTE)
+    try:
+        await asyncio.wait({task}, timeout=FIRST_BYTE)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
     if task.done():
         return Response(_json(task.result()), media_type="application/json")
     return StreamingResponse(_beats(task), media_type="application/json")

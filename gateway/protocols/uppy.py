@@ -93,7 +93,6 @@ async def sign_form(call: Authenticated) -> Form:
         grant,
         call.gateway.tokens.seal_grant_token(grant),
         await call.credentials(),
-        min_size=policy.min_size,
         now=call.now,
         expires_in=policy.put_expires_in,
     )
@@ -189,9 +188,10 @@ def _allow(call: AuthenticatedCall, policy: Policy, asked: Asked, *, name: str, 
 
 
 async def _ticket(call: Call, token: str) -> Ticket:
-    """Open the ticket of a multipart upload; the key that Uppy names beside it has to be the ticket's."""
+    """Open the ticket of a multipart upload of Uppy's; the key that it names beside has to be the ticket's."""
     ticket = await spoken_ticket(call, UPPY, token)
-    ticket.divided()
+    if ticket.divided().part_size is not None:  # one of our own, whose parts have lengths and perhaps checksums to sign
+        raise Refusal(Code.NOT_FOUND)
     key = QueryParams(call.scope["query_string"]).get("key")
     if key is None:
         raise Refusal(Code.INVALID_REQUEST, "Send the upload's key as the parameter 'key'.")
@@ -201,8 +201,6 @@ async def _ticket(call: Call, token: str) -> Ticket:
 
 
 def _sign(part: Callable[[int, int | None], PresignedRequest], ticket: Ticket, number: str) -> PresignedRequest:
-    """Presign a part whose number can be one of what was granted: all but the last have 5 MiB at least."""
-    most = min(Plan(ticket.grant.size, MIN_PART).part_count, MAX_PARTS)
-    if _NUMBER.fullmatch(number) is None or int(number) > most:
-        raise Refusal(Code.INVALID_REQUEST, f"The parts of this upload are numbered 1 to {most} at most.")
+    if _NUMBER.fullmatch(number) is None:
+        raise Refusal(Code.INVALID_REQUEST, "Parts are numbered from 1.")
     return part(int(number), ticket.part_size(int(number), None))

@@ -81,13 +81,12 @@ class Bucket:
             expires_in=lifetime(credentials, now, expires_in),
         )
 
-    def form(  # noqa: PLR0913 - a grant, its least size, and the time of its form
+    def form(
         self,
         grant: Grant,
         grant_token: str,
         credentials: Credentials,
         *,
-        min_size: int,
         now: int,
         expires_in: int,
     ) -> PresignedForm:
@@ -102,7 +101,7 @@ class Bucket:
             "Content-Type": grant.content_type,  # spelt as AWS writes it: LocalStack knows no other
             _GRANT_HEADER: grant_token,
         }
-        sizes = min_size, min(grant.size, MAX_SINGLE_PUT)
+        sizes = grant.at_least, min(grant.size, MAX_SINGLE_PUT)
         expires_at = now + lifetime(credentials, now, expires_in)
         signer = self._signer_at(credentials, now)
         return presigned_form(self.endpoint, fields, sizes, signer, expires_at=expires_at)

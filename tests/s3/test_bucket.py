@@ -178,8 +178,8 @@ def test_a_ticket_of_a_single_request_signs_no_parts() -> None:
     assert caught.value.code is Code.INVALID_REQUEST
 
 
-def form(grant: Grant = GRANT, *, credentials: Credentials = CREDENTIALS, min_size: int = 1) -> PresignedForm:
-    return bucket().form(grant, "sealed", credentials, min_size=min_size, now=NOW, expires_in=900)
+def form(grant: Grant = GRANT, *, credentials: Credentials = CREDENTIALS) -> PresignedForm:
+    return bucket().form(grant, "sealed", credentials, now=NOW, expires_in=900)
 
 
 def conditions(presigned: PresignedForm) -> list[Any]:
@@ -189,7 +189,7 @@ def conditions(presigned: PresignedForm) -> list[Any]:
 
 @pytest.mark.threat(5, 10, 16)
 def test_a_form_is_for_exactly_the_key_type_and_grant_and_for_a_size_within_its_limits() -> None:
-    by_form = replace(GRANT, key=replace(KEY, name=f"{NAME}form"), exact=False)
+    by_form = replace(GRANT, key=replace(KEY, name=f"{NAME}form"), exact=False, at_least=1)
     presigned = form(by_form)
     said = {
         "key": f"incoming/default/photos/{NAME}form.png",
@@ -216,7 +216,7 @@ def test_a_form_is_for_exactly_the_key_type_and_grant_and_for_a_size_within_its_
 @pytest.mark.threat(10)
 def test_a_form_takes_what_a_single_request_can_hold_at_most() -> None:
     large = replace(GRANT, size=MAX_OBJECT, exact=False)
-    assert conditions(form(large, min_size=0))[-1] == ["content-length-range", 0, 5_368_709_120]
+    assert conditions(form(large))[-1] == ["content-length-range", 0, 5_368_709_120]
 
 
 @pytest.mark.threat(18, 50)
@@ -229,7 +229,7 @@ def test_a_form_ends_with_the_credentials_and_says_so() -> None:
 
 def test_a_form_keeps_no_more_metadata_than_a_put() -> None:
     with pytest.raises(Refusal) as caught:
-        bucket().form(GRANT, "x" * MAX_METADATA, CREDENTIALS, min_size=1, now=NOW, expires_in=900)
+        bucket().form(GRANT, "x" * MAX_METADATA, CREDENTIALS, now=NOW, expires_in=900)
     assert caught.value.code is Code.METADATA_TOO_LARGE
 
 
