@@ -46,15 +46,16 @@ class PartSender:
         """Ask for the requests of these parts, in their order; raises GatewayError."""
         if self._checksums is not None:
             return await self._ask(bodies, checksums=self._checksums)
+        # The gateway tells of an upload that needs them; of one that takes none only S3 would, by refusing the bytes.
         try:
-            signed = await self._ask(bodies, checksums=True)
-        except RefusedError as refused:
-            if refused.code != "invalid-request":
-                raise
             signed = await self._ask(bodies, checksums=False)
-            self._checksums = False
-        else:
+        except RefusedError as refused:
+            if refused.code != "checksum-required":
+                raise
+            signed = await self._ask(bodies, checksums=True)
             self._checksums = True
+        else:
+            self._checksums = False
         return signed
 
     async def _ask(self, bodies: Mapping[int, Body], *, checksums: bool) -> list[Presigned]:
