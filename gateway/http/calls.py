@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import Tenant
+from gateway.grants.policies import Grant, Tenant
 from gateway.grants.principals import Action, Principal
 from gateway.grants.tickets import Ticket
 from gateway.grants.tokens import Tokens
@@ -18,6 +18,7 @@ from gateway.http.problems import REQUEST_ID
 from gateway.s3.bucket import Bucket
 from gateway.s3.credentials import CredentialSource
 from gateway.s3.part_uploads import PartUploads
+from gateway.s3.presigned import PresignedRequest
 from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import Storage
 from gateway.uploads import Uploads
@@ -58,6 +59,7 @@ class Call:
         self.gateway = gateway
         self.now = gateway.clock()
         self.status_code: int | None = None
+        self._opened: tuple[str, Ticket] | None = None
 
     @property
     def origin(self) -> Origin:
@@ -94,12 +96,22 @@ class Call:
         """Return the store's credentials, refreshed where needed."""
         return await self.gateway.credentials.fresh(self.now)
 
+    async def put_object(self, grant: Grant, *, expires_in: int) -> tuple[str, PresignedRequest]:
+        """Return the ticket of a single PUT, and the PUT; raises `metadata-too-large`."""
+        bucket = self.bucket()
+        ticket, grant_token = self.gateway.tokens.seal_grant(grant)
+        put = bucket.put_object(grant, grant_token, await self.credentials(), now=self.now, expires_in=expires_in)
+        return ticket, put
+
     async def ticket(self, token: str) -> Ticket:
         """Open the ticket in the path; credentials sent along have to speak for it, else it is `not-found`."""
+        if self._opened is not None and self._opened[0] == token:
+            return self._opened[1]
         ticket = self.gateway.tokens.open_ticket(token, self.now)
         principal = await self.bearer()
         if principal is not None and not principal.speaks_for(ticket.grant.key.tenant, ticket.grant.principal):
             raise Refusal(Code.NOT_FOUND)
+        self._opened = token, ticket
         return ticket
 
     async def part_uploads(self, ticket: Ticket) -> PartUploads:

@@ -25,6 +25,7 @@ from gateway.http.heads import FIELDS
 from gateway.http.problems import invalid
 from gateway.http.schemas import Request as Body
 
+_TICKETS = frozenset({"ticket", "upload_id"})  # the path parameters that hold one
 _JSON = (b"content-type", b"application/json")
 _LISTED_ERRORS = 1000  # in one body
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|\"utf-8\")[ \t]*)?", re.IGNORECASE)
@@ -60,12 +61,15 @@ class GatewayRoute(APIRoute):
         call_type = hints["call"]
         read_body = _reader(hints["wanted"]) if "wanted" in hints else None
         read_query = _query_reader(hints["query"]) if "query" in hints else None
+        tickets = _TICKETS & self.param_convertors.keys() if read_body and call_type is Call else ()
 
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
             call = call_type(scope, scope["app"].state.gateway)
             if call_type is AuthenticatedCall:
                 await call.authenticate()
             arguments: dict[str, Any] = dict(scope["path_params"])
+            for name in tickets:  # a long body is read for nobody who holds none
+                await call.ticket(arguments[name])
             if read_body is not None:
                 arguments["wanted"] = read_body(scope)
             if read_query is not None:

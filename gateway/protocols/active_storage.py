@@ -90,16 +90,13 @@ class Blob(TypedDict):
 @routes(router, "POST", "/rails/active_storage/direct_uploads")
 async def create_direct_upload(call: Authenticated, wanted: DirectUploadRequest) -> Blob:
     """Give a blob and the presigned PUT for its bytes."""
-    blob, bucket = wanted.blob, call.bucket()
+    blob = wanted.blob
     policy = spoken_policy(call, ACTIVE_STORAGE, blob.policy)
     wish = blob.wish(policy)
     if policy.checksum == "required" and wish.checksum_sha256 is None:
         raise Refusal(Code.CHECKSUM_REQUIRED, "This policy asks for a SHA-256 (base64, after 'sha256:'), not an MD5.")
     grant = allow(call.principal, policy, wish, name=call.gateway.random_name(), now=call.now)
-    ticket, grant_token = call.gateway.tokens.seal_grant(grant)
-    put = bucket.put_object(
-        grant, grant_token, await call.credentials(), now=call.now, expires_in=policy.put_expires_in
-    )
+    ticket, put = await call.put_object(grant, expires_in=policy.put_expires_in)
     return {
         "id": grant.key.name,
         "key": grant.key.key,

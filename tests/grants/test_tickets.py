@@ -11,7 +11,7 @@ from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.grants.tickets import Multipart, Ticket
-from gateway.s3.parts import Plan
+from gateway.s3.parts import MIN_PART, Plan
 
 NOW = 1_800_000_000
 KEY = ObjectKey("default", "videos", "0123456789abcdef0123456789abcdef", "bin")
@@ -65,7 +65,10 @@ def test_a_stream_may_state_that_a_part_is_shorter_and_never_longer() -> None:
 
 @pytest.mark.parametrize("stated", [None, 1, 10**12])
 def test_a_client_that_divides_as_it_likes_has_no_lengths(stated: int | None) -> None:
-    assert FREE.part_size(9_999, stated) is None
+    most = -(-FREE.grant.size // MIN_PART)  # however it divides, all parts but the last have 5 MiB
+    assert FREE.part_size(1, stated) is None
+    assert FREE.part_size(most, stated) is None
+    assert refusal(FREE, most + 1) == (Code.INVALID_REQUEST, f"This upload has parts 1 to {most}.")
 
 
 def test_a_single_request_has_no_parts() -> None:

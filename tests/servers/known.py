@@ -32,6 +32,7 @@ NOT_ENFORCED: Final[Mapping[str, frozenset[str]]] = {
     "content-md5": MOTO,  # of Active Storage
     "metadata": MOTO,
     "no unsigned metadata": frozenset({"moto", "ministack", "ceph"}),
+    "no unsigned copy source": frozenset({"moto", "ministack", "ceph"}),
     "metadata of 2 KB": ALL,
     # the form that a single upload of Uppy posts
     "form": MOTO,

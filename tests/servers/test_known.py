@@ -74,6 +74,19 @@ def presign_put(server: S3Server, at: str | None = None) -> Put:
     return Put(server.s3().generate_presigned_url("put_object", Params=params, ExpiresIn=900), headers)
 
 
+def put_copy_of_another(server: S3Server) -> int:
+    """Make copies of another object of a presigned PUT and of a presigned part; answer the lower status."""
+    other = key()
+    server.s3().put_object(Bucket=server.bucket, Key=other, Body=BODY)
+    source = {"x-amz-copy-source": f"/{server.bucket}/{other}"}
+    whole = presign_put(server).send(b"", {**source, "x-amz-metadata-directive": "REPLACE"})
+    at = key()
+    upload_id = server.s3().create_multipart_upload(Bucket=server.bucket, Key=at)["UploadId"]
+    params = {"Bucket": server.bucket, "Key": at, "UploadId": upload_id, "PartNumber": 1}
+    url = server.s3().generate_presigned_url("upload_part", Params=params, ExpiresIn=900)
+    return min(whole, httpx.put(url, headers=source).status_code)
+
+
 def get(server: S3Server, **changes: Any) -> int:  # noqa: ANN401 - any field of the signer
     """Put an object and send a presigned GET for it, with one thing about the signing changed; answer the status."""
     at = key()
@@ -284,6 +297,7 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
     "content-md5": put_other_than_its_md5,
     "metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-grant": "forged"}),
     "no unsigned metadata": lambda server: presign_put(server).send(headers={"x-amz-meta-more": "x"}),
+    "no unsigned copy source": put_copy_of_another,
     "metadata of 2 KB": put_large_metadata,
     "form": lambda server: min(
         post(server, key=key()),
@@ -323,6 +337,7 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
 }
 
 
+@pytest.mark.threat(57)
 @pytest.mark.parametrize("feature", NOT_ENFORCED)
 def test_a_server_refuses_what_the_table_says_it_refuses_and_nothing_else(s3_server: S3Server, feature: str) -> None:
     status = PROBES[feature](s3_server)

@@ -54,14 +54,12 @@ _MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 )
 async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
     """Ask for a ticket: the policy decides, and the bucket refuses whatever differs from the answer."""
-    bucket, policy = call.bucket(), call.tenant.policy_for(call.principal, wanted.policy)
+    call.bucket()  # refuses a page on https an address on http, whatever it asks for
+    policy = call.tenant.policy_for(call.principal, wanted.policy)
     if policy.divides(wanted.size):
         return await _create_multipart(call, policy, wanted)
     grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now)
-    ticket, grant_token = call.gateway.tokens.seal_grant(grant)
-    put = bucket.put_object(
-        grant, grant_token, await call.credentials(), now=call.now, expires_in=policy.put_expires_in
-    )
+    ticket, put = await call.put_object(grant, expires_in=policy.put_expires_in)
     return bodies.ticket(call.base_url, grant, ticket, put, call.now)
 
 
@@ -88,14 +86,22 @@ def _part(
 # Stands before the routes that take a ticket: no ticket is the word "complete".
 @router.post("/uploads/complete", responses=_LATER | problem_responses(Code.FORBIDDEN, *_TICKET, *WITH_BODY, *_PROOF))
 async def complete_by_key(call: Authenticated, wanted: schemas.CompleteByKeyRequest) -> schemas.Status:
-    """Complete an upload whose client was given its key and never a ticket: an API key any, others their own."""
+    """Complete an upload whose client was given its key and never a ticket.
+
+    An API key completes those of everybody in its tenant, under its policies; others only their own. Whoever followed a
+    link to an object knows its key, so that who may neither link nor speak for the principal is told no more than the
+    state.
+    """
     principal = call.allowed(Action.UPLOAD)
     key = ObjectKey.parse_upload_key(wanted.upload_key).of(principal.tenant)
+    if key.policy not in principal.policies:
+        raise Refusal(Code.FORBIDDEN, "These credentials do not allow that policy.")
     ticket = await call.gateway.uploads.granted(key)
-    # The answer holds a link, and whoever followed a link to an object knows its key.
-    if principal.kind is not Kind.API_KEY and not principal.speaks_for(key.tenant, ticket.grant.principal):
+    own = principal.speaks_for(key.tenant, ticket.grant.principal)
+    if not own and principal.kind is not Kind.API_KEY:
         raise Refusal(Code.NOT_FOUND)
-    return bodies.completed(call, await call.gateway.uploads.complete(ticket))
+    status = bodies.completed(call, await call.gateway.uploads.complete(ticket))
+    return status if own or Action.LINK in principal.actions else bodies.state_alone(status)
 
 
 @router.get("/uploads/{ticket}", responses=problem_responses(*_TICKET), openapi_extra=_MAY_AUTHENTICATE)

@@ -404,6 +404,27 @@ async def test_a_pass_completes_by_key_only_what_its_own_principal_uploaded(
     assert_refused(await client.post("/v1/uploads/complete", json=named, headers=mallory), Code.NOT_FOUND)
 
 
+@pytest.mark.threat(1)
+async def test_a_key_that_only_uploads_is_told_of_others_uploads_that_they_are_stored_and_no_more(
+    client: httpx.AsyncClient, bucket: httpx.AsyncClient
+) -> None:
+    done = await store(client, bucket, on_behalf_of="alice")
+    named = {"upload_key": done["upload_key"]}
+    answer = await client.post("/v1/uploads/complete", json=named, headers=bearer(UPLOADER_KEY))
+    assert answer.json() == {**done["status"], "object": None, "receipt": None, "link": None}
+    photo = await store(client, bucket, policy="photos")
+    elsewhere = {"upload_key": photo["upload_key"]}
+    answer = await client.post("/v1/uploads/complete", json=elsewhere, headers=bearer(UPLOADER_KEY))
+    assert_refused(answer, Code.FORBIDDEN, "These credentials do not allow that policy.")
+
+
+@pytest.mark.threat(42)
+async def test_a_body_is_not_read_for_whoever_holds_no_ticket(offline: httpx.AsyncClient) -> None:
+    for path in ("/v1/uploads/x/complete", "/v1/uploads/x/parts"):
+        answer = await offline.post(path, content=b"[" * 60_000, headers={"content-type": "application/json"})
+        assert_refused(answer, Code.NOT_FOUND)
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -518,6 +539,6 @@ async def test_a_promotion_that_takes_long_is_202_and_says_when_to_ask_again() -
         for _ in range(2):
             answer = await complete(client, ticket)
             assert (answer.status_code, answer.json()) == (202, {**waiting("promoting"), "retry_after": 3})
-        assert await status_of(client, ticket) == waiting("promoting")
+        assert await status_of(client, ticket) == {**waiting("promoting"), "retry_after": 3}
         for task in uploads._running.values():
             task.cancel()
