@@ -23,7 +23,7 @@ MAX_TOKEN = 4096  # characters
 
 # The last of 43 base64url characters carries two unused bits: decoders take four spellings, and only one is the token.
 _FORM = re.compile(r"(?:[a-z0-9-]{1,63}\.)?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
-_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class _Signer(Signer):
@@ -74,7 +74,12 @@ class Seal:
 
 def encode(payload: Mapping[str, object]) -> bytes:
     """Encode a payload as every token carries it: base64url, without padding, of UTF-8 JSON."""
-    return base64_encode(_dump(payload))
+    return base64_encode(dump(payload))
+
+
+def encode_members(members: str) -> bytes:
+    """Encode a payload whose members are written already, as JSON between the braces."""
+    return base64_encode(f"{{{members}}}")
 
 
 def decode(payload: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from gateway.grants.app_tokens import AppTokens, Link
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
 from gateway.grants.principals import Principal
-from gateway.grants.seals import Seal, check_times, encode, text
+from gateway.grants.seals import Seal, check_times, dump, encode, encode_members, text
 from gateway.grants.tickets import Multipart, Ticket
 
 
@@ -33,16 +33,17 @@ class Tokens:
 
     def seal_grant(self, grant: Grant) -> tuple[str, str]:
         """Return the ticket and the grant token of a grant: one payload, two purposes."""
-        payload = encode(_grant_fields(grant))
+        payload = encode_members(_grant_members(grant))
         return self._ticket.seal(payload), self._grant.seal(payload)
 
     def seal_grant_token(self, grant: Grant) -> str:
         """Return the grant token alone."""
-        return self._grant.seal(encode(_grant_fields(grant)))
+        return self._grant.seal(encode_members(_grant_members(grant)))
 
     def seal_ticket(self, ticket: Ticket) -> str:
         """Return the token of a ticket, which adds to its grant how the upload is divided."""
-        return self._ticket.seal(encode(_grant_fields(ticket.grant) | _multipart_fields(ticket.multipart)))
+        members = _grant_members(ticket.grant) + _multipart_members(ticket.multipart)
+        return self._ticket.seal(encode_members(members))
 
     def open_ticket(self, token: str, now: int) -> Ticket:
         """Return a live ticket, else raise `not-found`."""
@@ -82,26 +83,24 @@ def _tenant(token: str) -> str:
     return token.partition(".")[0]
 
 
-def _grant_fields(grant: Grant) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "sub": grant.principal,
-        "key": grant.key.key,
-        "size" if grant.exact else "at_most": grant.size,
-        "name": grant.filename.text,
-        "iat": grant.issued_at,
-        "exp": grant.expires_at,
-    }
+def _grant_members(grant: Grant) -> str:
+    """Write the members of a grant as JSON: by hand, which takes a third of the time of a dictionary's encoding."""
+    members = (
+        f'"sub":{dump(grant.principal)},"key":"{grant.key.key}",'  # a key needs no escapes
+        f'"{"size" if grant.exact else "at_most"}":{grant.size},"name":{dump(grant.filename.text)},'
+        f'"iat":{grant.issued_at},"exp":{grant.expires_at}'
+    )
     if grant.key.upload_name:
-        fields["upload"] = grant.key.upload_name
+        members += f',"upload":"{grant.key.upload_name}"'
     if grant.checksum_sha256 is not None:
-        fields["sha256"] = grant.checksum_sha256
+        members += f',"sha256":"{grant.checksum_sha256}"'
     if grant.content_md5 is not None:
-        fields["md5"] = grant.content_md5
+        members += f',"md5":"{grant.content_md5}"'
     if grant.at_least:
-        fields["at_least"] = grant.at_least
+        members += f',"at_least":{grant.at_least}'
     if grant.metadata:
-        fields["meta"] = grant.metadata
-    return fields
+        members += f',"meta":{dump(grant.metadata)}'
+    return members
 
 
 def _grant(fields: dict[str, Any]) -> Grant:
@@ -125,10 +124,11 @@ def _grant(fields: dict[str, Any]) -> Grant:
     )
 
 
-def _multipart_fields(multipart: Multipart | None) -> dict[str, object]:
+def _multipart_members(multipart: Multipart | None) -> str:
     if multipart is None:
-        return {}
-    return {"upload_id": multipart.upload_id, "part": multipart.part_size, "sums": multipart.checksums}
+        return ""
+    part, sums = dump(multipart.part_size), dump(multipart.checksums)
+    return f',"upload_id":{dump(multipart.upload_id)},"part":{part},"sums":{sums}'
 
 
 def _multipart(fields: dict[str, Any]) -> Multipart | None:

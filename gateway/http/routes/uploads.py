@@ -54,7 +54,6 @@ _MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 )
 async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
     """Ask for a ticket: the policy decides, and the bucket refuses whatever differs from the answer."""
-    call.bucket()  # refuses a page on https an address on http, whatever it asks for
     policy = call.tenant.policy_for(call.principal, wanted.policy)
     if policy.divides(wanted.size):
         return await _create_multipart(call, policy, wanted)
@@ -66,6 +65,7 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
 async def _create_multipart(call: AuthenticatedCall, policy: Policy, wanted: schemas.UploadRequest) -> schemas.Ticket:
     grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now, multipart=True)
     plan = Plan.of(grant.size)
+    call.bucket()
     await call.credentials()  # nothing is begun that could not go on
     ticket = await call.gateway.uploads.create_multipart(
         grant, part_size=plan.part_size, checksums=policy.checksum == "required" or wanted.part_checksums
