@@ -3,22 +3,27 @@
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from gateway.client.bodies import LocalFile
 from gateway.client.errors import FileError
+from gateway.client.values import parsed
 from gateway.client.wishes import Wish
 
 LONGEST_TICKET = 604_800  # seconds; docs/settings.md, multipart_expires_in
 _SUFFIX = ".json"
+_WRITTEN_HERE = re.compile(r"[0-9a-f]{64}\.(?:json|[0-9]{1,10})")  # a ticket, or the draft of a process
 
 
 class Unfinished:
     """The ticket of one upload: of this file as it is now, to this gateway, as this wish. A ticket is a secret.
 
-    The file is for the owner's eyes only. What cannot be read, or is somebody else's, is no ticket and is removed.
+    The file is for the owner's eyes only. What cannot be read, or is somebody else's, is no ticket and is removed;
+    whatever else lies in the folder, and the mode of one that was there before, stays as it is.
     """
 
     def __init__(self, folder: Path, gateway: str, file: LocalFile, wish: Wish) -> None:
@@ -40,7 +45,7 @@ class Unfinished:
     def load(self) -> str | None:
         """Return the ticket that was kept, if there is one."""
         try:
-            kept = json.loads(_read_own(self._path))
+            kept = parsed(_read_own(self._path))
             if kept["about"] == json.loads(_text(self._about)):
                 return str(kept["ticket"])
         except FileNotFoundError:
@@ -54,7 +59,6 @@ class Unfinished:
         """Keep the ticket; raises FileError."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.chmod(0o700)
             draft = self._path.with_suffix(f".{os.getpid()}")
             draft.unlink(missing_ok=True)
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:  # noqa: PTH123 - the mode must be set at birth
@@ -72,16 +76,24 @@ class Unfinished:
             self._path.unlink()
 
     def _sweep(self) -> None:
-        """Remove what is older than any ticket lives, counted from what was just written."""
+        """Remove our own that are older than any ticket lives, counted from what was just written."""
         now = self._path.stat().st_mtime
         for other in self._folder.iterdir():
-            if other.is_file() and other.stat().st_mtime < now - LONGEST_TICKET:
-                other.unlink(missing_ok=True)
+            if _WRITTEN_HERE.fullmatch(other.name):
+                with suppress(OSError):  # another process was first, or it is not ours to remove
+                    _remove_if_stale(other, now - LONGEST_TICKET)
+
+
+def _remove_if_stale(path: Path, since: float) -> None:
+    found = path.lstat()
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and found.st_mtime < since:
+        path.unlink()
 
 
 def _read_own(path: Path) -> str:
     """Read a file that nobody but this user could have written."""
-    with path.open(encoding="ascii") as handle:
+    # Neither a link is followed, nor a pipe waited for.
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="ascii") as handle:  # noqa: PTH123 - Path.open takes no flags
         found = os.fstat(handle.fileno())
         if found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise PermissionError

@@ -1,5 +1,6 @@
 """What the gateway answers, read once into values; what opens something is left out of their representation."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.client.errors import RefusedError, from_problem, unexpected
+from gateway.s3.parts import MAX_PART, MIN_PART
 
 Json = Mapping[str, Any]
 Value = TypeVar("Value")
@@ -33,15 +35,15 @@ class Object:
     def read(cls, body: Json) -> "Object":
         """Read the gateway's Object."""
         return cls(
-            body["key"],
-            int(body["size"]),
-            body["content_type"],
-            body["filename"],
-            body["checksum_sha256"],
+            _text(body["key"]),
+            _count(body["size"]),
+            _text(body["content_type"]),
+            _text(body["filename"]),
+            _none_or(_text, body["checksum_sha256"]),
             body["checksum_type"],
-            body["etag"],
-            body["principal"],
-            dict(body["metadata"]),
+            _text(body["etag"]),
+            _text(body["principal"]),
+            {_text(name): _text(value) for name, value in body["metadata"].items()},
             datetime.fromisoformat(body["stored_at"]),
         )
 
@@ -79,11 +81,14 @@ class Status:
         """Read the gateway's Status."""
         found, problem = body["object"], body["problem"]
         return cls(
-            body["status"],
-            tuple(ArrivedPart(part["part_number"], part["size"], part["etag"]) for part in body["parts"]),
-            None if found is None else Stored(Object.read(found), body["receipt"], body["link"]),
-            None if problem is None else from_problem(problem, problem["status"]),
-            body["retry_after"],
+            _text(body["status"]),
+            tuple(
+                ArrivedPart(_count(part["part_number"]), _count(part["size"]), _text(part["etag"]))
+                for part in body["parts"]
+            ),
+            None if found is None else Stored(Object.read(found), _text(body["receipt"]), _text(body["link"])),
+            None if problem is None else from_problem(problem, _count(problem["status"])),
+            _none_or(_count, body["retry_after"]),
         )
 
     def refusal(self) -> RefusedError:
@@ -103,9 +108,10 @@ class Link:
     def read(cls, body: Json) -> "Link":
         """Read one link of a batch; raises for a key that none can be made for."""
         if "error" in body:
-            raise RefusedError(body["error"], "No link can be made for that key, filename or lifetime.", 422)
+            raise RefusedError(_text(body["error"]), "No link can be made for that key, filename or lifetime.", 422)
         expires_at = body["expires_at"]
-        return cls(body["key"], body["url"], None if expires_at is None else datetime.fromisoformat(expires_at))
+        end = None if expires_at is None else datetime.fromisoformat(expires_at)
+        return cls(_text(body["key"]), _text(body["url"]), end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,8 @@ class Presigned:
     @classmethod
     def read(cls, body: Json) -> "Presigned":
         """Read an Upload or a Part."""
-        return cls(body["method"], body["url"], {str(name): str(value) for name, value in body["headers"].items()})
+        headers = {_text(name): _text(value) for name, value in body["headers"].items()}
+        return cls(_text(body["method"]), _text(body["url"]), headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +151,20 @@ class Ticket:
     def read(cls, body: Json) -> "Ticket":
         """Read the gateway's Ticket."""
         single, multipart = body["upload"], body["multipart"]
-        return cls(
-            body["ticket"],
-            None if single is None else Presigned.read(single),
-            None if multipart is None else int(multipart["part_size"]),
-        )
+        if (single is None) == (multipart is None):
+            raise ValueError
+        part_size = None if multipart is None else _count(multipart["part_size"])
+        if part_size is not None and not MIN_PART <= part_size <= MAX_PART:
+            raise ValueError
+        return cls(_text(body["ticket"]), None if single is None else Presigned.read(single), part_size)
+
+
+def parsed(text: bytes | str) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """Parse JSON; raises ValueError, also for what is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def read(reader: Callable[[Json], Value], body: Json) -> Value:
@@ -157,3 +173,20 @@ def read(reader: Callable[[Json], Value], body: Json) -> Value:
         return reader(body)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise unexpected() from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # a lone surrogate, which JSON can spell, is a ValueError
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError
+    return value
+
+
+def _none_or(reader: Callable[[object], Value], value: object) -> Value | None:
+    return None if value is None else reader(value)
