@@ -14,6 +14,7 @@ from gateway.client.blocks import gathered_in_background
 from gateway.client.bodies import LocalFile
 from gateway.client.downloads import Download, filename_of
 from gateway.client.errors import FileError, RefusedError
+from gateway.client.partial import unwritable
 from gateway.client.progress import OnProgress
 from gateway.client.publication import Publication
 from gateway.client.unfinished import Unfinished
@@ -127,10 +128,11 @@ class AsyncClient:
         """
         is_link = source.startswith(("http://", "https://"))
         link, target = source if is_link else (await self.link(source)).url, Path(path)
-        if await asyncio.to_thread(target.is_dir):
-            target /= await filename_of(self._wire, link)
-            if await asyncio.to_thread(target.exists):
-                raise FileError("file-exists", "A file of that name is there already: name another one.")
+        with unwritable():
+            if await asyncio.to_thread(target.is_dir):
+                target /= await filename_of(self._wire, link)
+                if await asyncio.to_thread(target.exists) or await asyncio.to_thread(target.is_symlink):
+                    raise FileError("file-exists", "A file of that name is there already: name another one.")
         return await (await asyncio.to_thread(Download, self._wire, link, target, progress)).run()
 
     async def link(

@@ -2,10 +2,9 @@
 
 import asyncio
 import base64
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +16,7 @@ from gateway.client.errors import FileError, GatewayError, RefusedError, Unreach
 from gateway.client.partial import Partial, unwritable
 from gateway.client.patience import ATTEMPTS, patiently, pause
 from gateway.client.progress import OnProgress, Progress
-from gateway.client.values import Downloaded
+from gateway.client.values import Downloaded, parsed
 from gateway.client.wire import Wire, read_error, refusal
 from gateway.content.filenames import Filename
 from gateway.errors import Refusal
@@ -25,6 +24,8 @@ from gateway.errors import Refusal
 PIECE = 2**20  # bytes that are written at a time
 EXPIRED = "link-expired"
 CHANGES = 3  # times that an object may become another while it is being fetched
+NAMELESS = "download"  # the name of what has none
+_LEADING = re.compile(r"^[.\s]+")
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
 
 
@@ -58,7 +59,7 @@ class Found:
         else:
             raise unexpected()
         description = _description(headers.get("x-amz-meta-description", ""))
-        name = _safe_name(description.get("name"), answer.url.path.rpartition("/")[2])
+        name = _safe_name(description.get("name"), answer.url.path)
         return cls(headers.get("etag", ""), size, first, name, Checksum.stated(description))
 
 
@@ -142,9 +143,9 @@ async def opened(wire: Wire, link: str, headers: Mapping[str, str]) -> AsyncIter
                 return
         async with wire.stream("GET", str(httpx.URL(link).join(location)), headers) as answer:
             yield await _accepted(answer)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise unexpected() from None
-    except httpx.TransportError:
+    except httpx.RequestError:
         raise UnreachableError("storage-unreachable", "The connection failed.") from None
 
 
@@ -174,22 +175,26 @@ async def _accepted(answer: httpx.Response) -> httpx.Response:
 
 
 def _write(handle: IO[bytes], piece: bytes) -> None:
+    rest = memoryview(piece)
     with unwritable():
-        handle.write(piece)
+        while rest:
+            rest = rest[handle.write(rest) :]
 
 
 def _description(text: str) -> Mapping[str, Any]:
     """Read what the gateway wrote down of the object; what somebody else wrote there says nothing."""
     try:
-        description = json.loads(base64.urlsafe_b64decode(text))
+        description = parsed(base64.urlsafe_b64decode(text))
     except ValueError:
         return {}
     return description if isinstance(description, dict) else {}
 
 
-def _safe_name(text: object, key: str) -> str:
-    """Return a name that stays in its folder and is not hidden there."""
-    try:
-        return Filename.parse(str(text or "")).text.lstrip(".") or key
-    except Refusal:
-        return key
+def _safe_name(*candidates: object) -> str:
+    """Return the first that is a name which stays in its folder and is not hidden there."""
+    for candidate in candidates:
+        if isinstance(candidate, str):
+            with suppress(Refusal):
+                seen = _LEADING.sub("", Filename.parse(candidate).text)
+                return Filename.parse(seen).text  # without its dots it may be the name of a device
+    return NAMELESS

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from gateway.client.bodies import Body, LocalFile
-from gateway.client.errors import RefusedError
+from gateway.client.errors import RefusedError, unexpected
 from gateway.client.patience import ATTEMPTS, pause
 from gateway.client.progress import Meter
 from gateway.client.values import ArrivedPart, Json, Presigned, read
@@ -70,7 +70,10 @@ class PartSender:
             if self._stream and refused.code == "invalid-request":  # such a part lies beyond what was granted
                 raise RefusedError("too-large", "This is more than the policy takes.", refused.status) from None
             raise
-        return read(_presigned, answer)
+        signed = read(_presigned, answer)
+        if len(signed) != len(bodies):
+            raise unexpected()
+        return signed
 
     async def send(self, number: int, body: Body, request: Presigned) -> None:
         """Send one part until it is there, with a fresh signature each time; raises GatewayError."""

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 from gateway.client.bodies import Spool
+from gateway.client.errors import unexpected
 from gateway.client.parts import PartSender
 from gateway.client.progress import Meter, OnProgress
 from gateway.client.uploads import complete, revoked_on_failure, send_new
@@ -66,7 +67,8 @@ class Publication:
         """Make room: the first time, ask for a ticket, whose parts may well be larger than what is there."""
         if self._sender is None:
             ticket = await self._wish.ticket(self._wire, None)
-            assert ticket.part_size is not None  # noqa: S101 - what nobody has counted goes in parts
+            if ticket.part_size is None:  # what nobody has counted goes in parts
+                raise unexpected()
             await self._stack.enter_async_context(revoked_on_failure(self._wire, ticket.token))
             self._token, self._capacity = ticket.token, ticket.part_size
             self._sender = PartSender(self._wire, ticket.token, Meter(None, self._on_progress), stream=True)

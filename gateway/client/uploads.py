@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.client.bodies import Body, LocalFile
 from gateway.client.errors import FileError, GatewayError, RefusedError
 from gateway.client.parts import FileParts, PartSender, UploadEndedError, whole_parts
-from gateway.client.patience import ATTEMPTS, pause
+from gateway.client.patience import ATTEMPTS, LONGEST_WAIT, pause
 from gateway.client.progress import Meter, OnProgress
 from gateway.client.values import Status, Stored, Ticket
 from gateway.client.wire import Wire
@@ -89,7 +89,7 @@ async def complete(wire: Wire, token: str) -> Stored:
             return status.stored
         if status.state not in UNDER_WAY:
             raise status.refusal()
-        await asyncio.sleep(status.retry_after or 1)
+        await asyncio.sleep(min(status.retry_after or 1, LONGEST_WAIT))
     raise GatewayError("still-working", "The upload arrived, but to store it takes too long: ask for its status.", 504)
 
 

@@ -14,9 +14,11 @@ from gateway.client.bodies import Body
 from gateway.client.errors import PASSING, GatewayError, RefusedError, UnreachableError, from_problem, unexpected
 from gateway.client.patience import patiently
 from gateway.client.silence import unlogged
-from gateway.client.values import Json, Presigned, Status, read
+from gateway.client.values import Json, Presigned, Status, parsed, read
 
 CONNECT_TIMEOUT = 10.0  # seconds
+LAST_PORT = 65_535
+NO_ADDRESS = "the gateway's address is one like https://files.example.com"
 ERROR_BYTES = 65_536  # of an error's body that are read
 NO_ANSWER = 0
 _S3_CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -71,14 +73,20 @@ class Wire:
 
     async def ask(self, method: str, path: str, body: Json | None = None, *, authorized: bool = True) -> Json:
         """Call the gateway, and again while it cannot be reached or asks for time; raises GatewayError."""
+        headers = self._authorization if authorized else {}
+        # In ASCII, so that the gateway refuses what is no Unicode: httpx itself would fail at it.
+        content = None if body is None else json.dumps(body).encode()
+        if content is not None:
+            headers = {**headers, "content-type": "application/json"}
 
         async def call() -> Json:
             try:
                 with unlogged():
-                    headers = self._authorization if authorized else {}
-                    answer = await self._http.request(method, self.url + path, json=body, headers=headers)
+                    answer = await self._http.request(method, self.url + path, content=content, headers=headers)
             except httpx.TransportError:
                 raise UnreachableError("gateway-unreachable", "The gateway cannot be reached.") from None
+            except (httpx.RequestError, httpx.InvalidURL):  # a content-encoding that is none
+                raise unexpected() from None
             if not answer.is_success:
                 raise refusal(answer, answer.content)
             return _document(answer)
@@ -94,16 +102,24 @@ class Wire:
                 self.stream(request.method, request.url, headers, pieces) as answer,
             ):
                 return Answer(answer.status_code) if answer.is_success else await _error(answer)
-        except (httpx.TransportError, httpx.InvalidURL):
+        except httpx.RequestError:
             return Answer(NO_ANSWER)
 
     @asynccontextmanager
     async def stream(
         self, method: str, url: str, headers: Mapping[str, str], content: AsyncIterator[bytes] | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """Send one request, which carries no credentials and follows no redirect, and give its answer as it comes."""
+        """Send one request, which carries no credentials and follows no redirect, and give its answer as it comes.
+
+        Raises GatewayError for what can be no request, and httpx.RequestError.
+        """
         with unlogged():
-            request = self._http.build_request(method, url, headers=dict(headers), content=content)
+            try:
+                request = self._http.build_request(method, url, headers=dict(headers), content=content)
+            except (httpx.InvalidURL, ValueError):  # a header or an address that is not in ASCII
+                raise unexpected() from None
+            if (request.url.port or 0) > LAST_PORT:  # which httpx would find out in an OverflowError
+                raise unexpected()
             answer = await self._http.send(request, stream=True, follow_redirects=False)
         try:
             yield answer
@@ -133,7 +149,7 @@ def upload_path(token: str) -> str:
 def refusal(answer: httpx.Response, body: bytes) -> RefusedError:
     """Read what the gateway refused with."""
     try:
-        problem = json.loads(body)
+        problem = parsed(body)
     except ValueError:
         problem = None
     return from_problem(problem, answer.status_code, retry_after(answer))
@@ -173,7 +189,7 @@ def _document(answer: httpx.Response) -> dict[str, Any]:
     if not answer.content:
         return {}
     try:
-        document = answer.json()
+        document = parsed(answer.content)
     except ValueError:
         raise unexpected() from None
     if not isinstance(document, dict):
@@ -183,11 +199,13 @@ def _document(answer: httpx.Response) -> dict[str, Any]:
 
 def _address(url: str) -> str:
     try:
-        parsed = httpx.URL(url)
+        found = httpx.URL(url)
     except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo or parsed.query or parsed.fragment:
-        raise ValueError("the gateway's address is one like https://files.example.com")
+        found = httpx.URL()
+    if found.scheme not in {"http", "https"} or not found.host or (found.port or 0) > LAST_PORT:
+        raise ValueError(NO_ADDRESS)
+    if found.userinfo or found.query or found.fragment:
+        raise ValueError(NO_ADDRESS)
     return url.rstrip("/")
 
 

@@ -120,8 +120,8 @@ def test_what_was_whole_and_had_no_name_yet_is_not_fetched_again(
     client: Client, stored: Stored, tmp_path: Path
 ) -> None:
     etag = stored.object.etag.strip('"')
-    (tmp_path / f"data.bin.{etag}.part").write_bytes(DATA)
-    (tmp_path / "data.bin.0123456789abcdef.part").write_bytes(b"of something else")
+    (tmp_path / f"data.bin.{etag}.gateway-part").write_bytes(DATA)
+    (tmp_path / "data.bin.0123456789abcdef.gateway-part").write_bytes(b"of something else")
     told: list[Progress] = []
     assert client.download(stored.link, tmp_path / "data.bin", progress=told.append).verified
     assert told == [Progress(len(DATA) - 1, len(DATA)), Progress(len(DATA), len(DATA))]
@@ -131,7 +131,7 @@ def test_what_was_whole_and_had_no_name_yet_is_not_fetched_again(
 def test_an_object_that_has_changed_meanwhile_is_fetched_from_its_start(
     client: Client, single: Stored, tmp_path: Path
 ) -> None:
-    (tmp_path / "single.bin.0123456789abcdef0123456789abcdef.part").write_bytes(b"of what it once was")
+    (tmp_path / "single.bin.0123456789abcdef0123456789abcdef.gateway-part").write_bytes(b"of what it once was")
     fetched = client.download(single.link, tmp_path / "single.bin")
     assert (fetched.verified, fetched.path.read_bytes()) == (True, DATA[:MIB])
     assert [path.name for path in tmp_path.iterdir()] == ["single.bin"]

@@ -41,7 +41,7 @@ def test_a_large_file_goes_in_parts_that_are_verified_each(strict_site: Site, tm
     with Client(strict_site.url, API_KEY) as client:
         stored = client.upload(path, policy="parts", progress=told.append)
         # What an earlier try has left is gone on with, and the whole is held against the checksums of its parts.
-        (tmp_path / f"again.bin.{stored.object.etag[1:-1]}.part").write_bytes(data[: 10 * MIB])
+        (tmp_path / f"again.bin.{stored.object.etag[1:-1]}.gateway-part").write_bytes(data[: 10 * MIB])
         fetching: list[Progress] = []
         fetched = client.download(stored.link, tmp_path / "again.bin", progress=fetching.append)
     assert (stored.object.size, stored.object.content_type) == (len(data), OCTETS)
