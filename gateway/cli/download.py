@@ -1,5 +1,6 @@
 """`gateway download`: objects by key or link into files, gone on with where an earlier try stopped, and checked."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
@@ -28,13 +29,13 @@ def download(
 ) -> None:
     """Download objects, check them, and print the path of each.
 
-    What has arrived when it is interrupted lies beside the file as .part, and the same command goes on with it. A file
-    that --output names is replaced; without it, none is. Links need no API key.
+    What has arrived when it is interrupted lies beside the file as .gateway-part, and the same command goes on with it.
+    A file that --output names is replaced; without it, none is. Links need no API key.
     """
-    if len(sources) > 1 and not output.is_dir():
+    if len(sources) > 1 and not os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise Misuse("--output has to be a folder for several objects")
     report = Report(as_json)
-    with client_for(anonymous_at=_common_origin(sources)) as client:
+    with client_for(anonymous=all(map(_is_link, sources))) as client:
 
         def move(source: str, tell: "Callable[[Progress], None]") -> None:
             fetched = client.download(source, output, progress=tell)
@@ -43,17 +44,19 @@ def download(
         transfer(sources, _shown, move, report)
 
 
-def _common_origin(sources: list[str]) -> str | None:
-    """Return an address for a client that is to follow links alone."""
-    links = [urlsplit(source) for source in sources if source.startswith(("http://", "https://"))]
-    return f"{links[0].scheme}://{links[0].netloc}" if len(links) == len(sources) else None
+def _is_link(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _shown(source: str) -> str:
     """Name a source without what opens it."""
-    if not source.startswith(("http://", "https://")):
+    if not _is_link(source):
         return source
-    _, _, name = urlsplit(source).path.rpartition("/d/")[2].partition("/")
+    try:
+        path = urlsplit(source).path
+    except ValueError:
+        return "link"
+    _, _, name = path.rpartition("/d/")[2].partition("/")
     return unquote(name) or "link"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.client import Client, GatewayError, Progress
 
 Item = TypeVar("Item")
+NO_GATEWAY = "https://gateway.invalid"  # a name that nobody can have: RFC 2606 section 2
 EPILOG = (
     "Exit codes: 0 all done, 1 a file here cannot be read, written or trusted, 2 a wrong option, argument or variable, "
     "3 refused, 4 unreachable or busy, 130 interrupted. With several failures it is the highest. "
@@ -46,17 +47,17 @@ class Exit(IntEnum):
 
 
 @contextmanager
-def client_for(*, anonymous_at: str | None = None) -> "Iterator[Client]":
-    """Give a client of the gateway that the environment names; links alone need none, but for an address."""
+def client_for(*, anonymous: bool = False) -> "Iterator[Client]":
+    """Give a client of the gateway that the environment names; to follow links alone, one of no gateway."""
     from gateway.client import Client  # noqa: PLC0415 - see Exit.of
 
     url, credentials = os.environ.get("GATEWAY_URL"), os.environ.get("GATEWAY_API_KEY")
-    if anonymous_at is None and not url:
+    if not anonymous and not url:
         raise Misuse("GATEWAY_URL has to say where the gateway is")
-    if anonymous_at is None and not credentials:
+    if not anonymous and not credentials:
         raise Misuse("GATEWAY_API_KEY has to hold an API key, a JWT or a pass")
     try:
-        client = Client(anonymous_at or url or "", None if anonymous_at else credentials)
+        client = Client(NO_GATEWAY, None) if anonymous else Client(url or "", credentials)
     except ValueError:
         raise Misuse("GATEWAY_URL is like https://files.example.com, and GATEWAY_API_KEY is a key alone") from None
     with client:
@@ -72,7 +73,7 @@ class Report:
 
     def done(self, line: str, document: Mapping[str, object]) -> None:
         """Tell of one that worked."""
-        say(json.dumps(document) if self.as_json else line)
+        say(json.dumps(document) if self.as_json else printable(line))
 
     def failed(self, name: str, error: "GatewayError") -> None:
         """Tell of one that did not."""
@@ -81,7 +82,7 @@ class Report:
             told = {"code": error.code, "detail": error.detail, "status": error.status, "request_id": error.request_id}
             say(json.dumps({"source": name, "error": told}))
         else:
-            say(f"{printable(name)}: {error.detail} ({error.code})", to_stderr=True)
+            say(printable(f"{name}: {error.detail} ({error.code})"), to_stderr=True)
 
 
 def transfer(
@@ -158,6 +159,6 @@ class Bars:
         yield tell
 
 
-def printable(name: str) -> str:
-    """Return a name as a terminal can show it, in one line and without what would steer it."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+def printable(text: str) -> str:
+    """Return a text as a terminal can show it, in one line and without what would steer it."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

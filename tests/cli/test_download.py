@@ -120,6 +120,12 @@ def test_a_file_that_is_named_is_replaced_and_another_is_not(
             "../v1/uploads: No link can be made for that key, filename or lifetime. (not-found)",
         ),
         (
+            {},
+            ["caf\udce9"],
+            3,
+            "caf\ufffd: The request body or parameters are not as documented. (body: json_invalid) (invalid-request)",
+        ),
+        (
             {"GATEWAY_API_KEY": f"{API_KEY[:-1]}0"},
             ["KEY"],
             3,
