@@ -140,5 +140,6 @@ async def _answered(threads: Threads, work: Callable[[], T], deadline: float) ->
     try:
         return await threads.run(work, deadline)
     except (BotoCoreError, ClientError, ResponseParserError, TimeoutError, Busy) as error:
-        report(error)
+        if not isinstance(error, Busy) or error.first:  # a full queue refuses thousands a second, and is told once
+            report(error)
         raise Refusal(Code.STORAGE_UNAVAILABLE, retry_after=RETRY_AFTER) from error

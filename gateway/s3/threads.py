@@ -12,7 +12,12 @@ QUEUED_PER_THREAD = 16  # calls; at 3 ms a call the last of them waits 50 ms, an
 
 
 class Busy(Exception):  # noqa: N818 - a state, not a fault
-    """Every thread is taken and the queue is full."""
+    """Every thread is taken and the queue is full; `first` of those since nothing had to wait in it."""
+
+    def __init__(self, *, first: bool) -> None:
+        """Say whether this one is news."""
+        super().__init__()
+        self.first = first
 
 
 class Threads:
@@ -30,13 +35,15 @@ class Threads:
         self._lock = threading.Lock()
         self._started = 0
         self._unfinished = 0
+        self._full = False  # from a refusal on until nothing waits any more
 
     def start(self, work: Callable[[], T]) -> Future[T]:
         """Queue a call; raises Busy instead of queueing without bound."""
         future: Future[T] = Future()
         with self._lock:
             if self._unfinished >= self._count * (1 + QUEUED_PER_THREAD):
-                raise Busy
+                first, self._full = not self._full, True
+                raise Busy(first=first)
             self._unfinished += 1
             needed = min(self._unfinished, self._count) > self._started
             self._started += needed
@@ -64,6 +71,7 @@ class Threads:
             del item  # or the last answer would live until the next call
             with self._lock:
                 self._unfinished -= 1
+                self._full = self._full and self._unfinished > self._count
 
 
 def _settle(future: Future[T], work: Callable[[], T]) -> None:

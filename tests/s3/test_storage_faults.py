@@ -20,6 +20,7 @@ from gateway.s3.credentials import open_session
 from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import ArrivedPart, Changed, Gone, Head
+from gateway.s3.threads import QUEUED_PER_THREAD
 from tests.faults.store import (
     Fault,
     answer,
@@ -489,3 +490,14 @@ async def test_our_calls_go_to_the_region_and_nowhere_that_the_environment_says(
     assert await storage.head("objects/k") is None
     assert called == [url]
     storage.close()
+
+
+async def test_a_full_queue_is_logged_once_however_many_it_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    patience = replace(IMPATIENCE, threads=1)
+    with failing(hang) as store, storage_at(store.endpoint, patience) as storage:
+        calls = [storage.head(f"objects/{number}") for number in range(200)]
+        took = await asyncio.gather(*map(refused, calls))
+    room = 1 + QUEUED_PER_THREAD
+    assert max(took) < patience.deadline + GRACE
+    assert caplog.messages.count("the storage does not answer: Busy") == 1
+    assert len(caplog.messages) == room + 1

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -64,6 +65,49 @@ async def test_a_full_queue_refuses_at_once_and_empties_when_the_thread_is_free(
                 await asyncio.sleep(0.002)
             else:
                 break
+    threads.close()
+
+
+async def test_of_refusals_in_a_row_the_first_is_news_until_nothing_waits_any_more() -> None:
+    threads = Threads(1, "test-news")
+
+    def fill() -> tuple[Callable[[], None], list[bool]]:
+        """Fill the queue, and try three times more."""
+        gate, refused = threading.Event(), []
+        for _ in range(1 + QUEUED_PER_THREAD):
+            threads.start(gate.wait)
+        for _ in range(3):
+            with pytest.raises(Busy) as caught:
+                threads.start(gate.wait)
+            refused.append(caught.value.first)
+        return gate.set, refused
+
+    for _ in range(2):
+        empty, refused = fill()
+        assert refused == [True, False, False]
+        empty()
+        async with asyncio.timeout(3):
+            while threads._unfinished:  # noqa: ASYNC110 - threads set no Event
+                await asyncio.sleep(0.002)
+    threads.close()
+
+
+async def test_a_place_that_becomes_free_in_a_full_queue_makes_the_next_refusal_no_news() -> None:
+    threads, gates = Threads(1, "test-flap"), [threading.Event() for _ in range(1 + QUEUED_PER_THREAD)]
+    begun = [threads.start(gate.wait) for gate in gates]
+    with pytest.raises(Busy):
+        threads.start(gates[0].wait)
+    gates[0].set()
+    await asyncio.wrap_future(begun[0])
+    async with asyncio.timeout(3):
+        while threads._unfinished > QUEUED_PER_THREAD:  # noqa: ASYNC110 - threads set no Event
+            await asyncio.sleep(0.002)
+    threads.start(gates[0].wait)
+    with pytest.raises(Busy) as caught:
+        threads.start(gates[0].wait)
+    assert not caught.value.first
+    for gate in gates:
+        gate.set()
     threads.close()
 
 
