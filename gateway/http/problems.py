@@ -86,9 +86,12 @@ def internal_error(request_id: str) -> Response:
     return _respond(_document(INTERNAL_ERROR, _SERVER_ERROR, _INTERNAL_DETAIL, request_id), _SERVER_ERROR, {})
 
 
-def invalid(errors: Sequence[Any]) -> Refusal:
-    """Turn pydantic's `errors()` into a refusal that names the documented fields and what is wrong, never the input."""
-    complaints = [f"{_place(error)}: {error['type']}" for error in errors[:_NAMED_ERRORS]]
+def invalid(errors: Sequence[Any], nested: frozenset[str] = frozenset()) -> Refusal:
+    """Turn pydantic's `errors()` into a refusal that names the documented fields and what is wrong, never the input.
+
+    `nested` are the fields that hold fields; below any other name stands a key that the caller chose.
+    """
+    complaints = [f"{_place(error, nested)}: {error['type']}" for error in errors[:_NAMED_ERRORS]]
     if not complaints:
         return Refusal(Code.INVALID_REQUEST)
     return Refusal(Code.INVALID_REQUEST, f"{Code.INVALID_REQUEST.sentence} ({'; '.join(complaints)})")
@@ -160,7 +163,7 @@ def _respond(document: Problem, status: int, headers: Mapping[str, str]) -> Resp
     return Response(body, status, headers, MEDIA_TYPE)
 
 
-def _place(error: Mapping[str, Any]) -> str:
+def _place(error: Mapping[str, Any], nested: frozenset[str]) -> str:
     """Name the field, leaving out what the caller chose: an unknown field's name, and a key of a mapping."""
     location: list[str | int] = list(error["loc"])
     if error["type"] == "extra_forbidden":
@@ -176,7 +179,7 @@ def _place(error: Mapping[str, Any]) -> str:
             break
         else:
             place += f".{part}" if place else part
-        below_name = isinstance(part, str)
+        below_name = isinstance(part, str) and part not in nested
     return place or "body"
 
 

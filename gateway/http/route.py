@@ -100,6 +100,7 @@ def _methods(scope: Scope) -> set[str]:
 
 def _reader(model: type[Body]) -> Callable[[Scope], Body]:
     validate = TypeAdapter(model).validate_json
+    nested = frozenset(name for name, field in model.model_fields.items() if _is_model(field.annotation))
 
     def read(scope: Scope) -> Body:
         if not _is_json(scope[FIELDS].get(b"content-type", b"")):
@@ -107,7 +108,7 @@ def _reader(model: type[Body]) -> Callable[[Scope], Body]:
         try:
             return validate(scope.get(BODY, b""))
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error, nested) from None
 
     return read
 
@@ -117,9 +118,14 @@ def _is_json(content_type: bytes) -> bool:
     return content_type == b"application/json" or _JSON_TYPE.fullmatch(content_type) is not None
 
 
-def _refusal(error: ValidationError) -> Refusal:
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def refusal_of(error: ValidationError, nested: frozenset[str] = frozenset()) -> Refusal:
+    """Name the first of what is wrong with a body or a query, unless it is wrong in too many places; see `invalid`."""
     few = error.error_count() <= _LISTED_ERRORS  # to write out 100,000 takes three times as long as to find them
-    return invalid(error.errors(include_url=False, include_input=False) if few else [])
+    return invalid(error.errors(include_url=False, include_input=False) if few else [], nested)
 
 
 def _query_reader(model: type[BaseModel]) -> Callable[[Scope], BaseModel]:
@@ -127,6 +133,6 @@ def _query_reader(model: type[BaseModel]) -> Callable[[Scope], BaseModel]:
         try:
             return model.model_validate(dict(QueryParams(scope["query_string"])))
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error) from None
 
     return read

@@ -176,6 +176,19 @@ def test_pydantics_own_errors_are_told_the_same_way() -> None:
     assert invalid([]).detail == Code.INVALID_REQUEST.sentence
 
 
+@pytest.mark.threat(45)
+def test_fields_below_a_field_are_named_and_keys_below_a_mapping_are_not() -> None:
+    class Order(BaseModel):
+        wanted: Wanted
+
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Order).validate_python({"wanted": {"size": "x", "metadata": {"wanted": 1, "secret": 2}}})
+    told = invalid(caught.value.errors(), frozenset({"wanted"})).detail
+    assert told.endswith("(wanted.size: int_type; wanted.metadata: string_type; wanted.metadata: string_type)")
+    told = invalid(caught.value.errors()).detail
+    assert told.endswith("(wanted: int_type; wanted: string_type; wanted: string_type)")
+
+
 def test_the_openapi_document_names_the_problems_of_a_route() -> None:
     document: dict[str, Any] = throw_away_app().openapi()
     responses = document["paths"]["/wanted"]["post"]["responses"]
