@@ -5,7 +5,6 @@ checksum that the bucket verifies and the name under which the object lies, once
 pushed. Bytes go straight to the bucket; `verify`, which the client calls after its PUT, completes the upload.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,6 @@ from gateway.http.calls import AuthenticatedCall
 from gateway.http.route import Anyone, Authenticated
 from gateway.protocols.dialects import spoken_policy, spoken_ticket
 from gateway.protocols.git_lfs_messages import (
-    MAX_OBJECTS,
     Batch,
     LfsRoute,
     Verification,
@@ -31,11 +29,11 @@ from gateway.protocols.git_lfs_messages import (
     failure,
     read,
 )
+from gateway.protocols.lookups import Lookups
 from gateway.protocols.wishes import Wish
-from gateway.s3.storage import Head, Storage
+from gateway.s3.storage import Head
 
 GIT_LFS = "git-lfs"
-LOOKUPS = 8  # at once, of the threads that speak to the store (16 unless set), which others need as well
 _EXTENSION = "bin"
 _BASES = ("/lfs", "/lfs/{policy}")
 _LOCKS = {"/locks": ["GET", "POST"], "/locks/verify": ["POST"], "/locks/{lock}/unlock": ["POST"]}
@@ -45,6 +43,7 @@ _STORING = "The object has arrived and is being stored, which takes a while for 
 _Actions = Callable[[Wanted, Head | None], Mapping[str, Any]]  # of an object, and what is stored of it
 
 router = APIRouter(route_class=LfsRoute, include_in_schema=False)
+_lookups = Lookups()
 _verifying = APIRouter(route_class=VerifyRoute, include_in_schema=False)
 
 
@@ -96,34 +95,16 @@ async def _batch(call: AuthenticatedCall, named: str | None) -> Response:
         return failure(call.request_id, 409, "Objects are known by their SHA-256 here: use hash_algo sha256.")
     if asked.transfers is not None and "basic" not in asked.transfers:
         raise Refusal(Code.INVALID_REQUEST, "This server knows the transfer 'basic', and no other.")
-    if len(asked.objects) > MAX_OBJECTS:
-        raise Refusal(Code.PAYLOAD_TOO_LARGE, f"Ask for at most {MAX_OBJECTS} objects at once.")
-    wanted = [Wanted.of(fields) for fields in asked.objects]
+    wanted = [Wanted.of(named) for named in asked.objects]
     actions = await (_uploads if asked.operation == "upload" else _downloads)(call, policy)
     keys = {each.oid: _key(call, policy, each) for each in wanted if each.well_formed}
-    heads = await _look(call.gateway.storage, keys)
+    heads = await _lookups.heads(call.gateway.storage, keys)
     objects = [_told(each, heads.get(each.oid), actions) for each in wanted]
     return answer({"transfer": "basic", "objects": objects, "hash_algo": "sha256"})
 
 
 def _key(call: AuthenticatedCall, policy: Policy, wanted: Wanted) -> ObjectKey:
     return ObjectKey(call.principal.tenant, policy.name, wanted.oid, _EXTENSION)
-
-
-async def _look(storage: Storage, keys: Mapping[str, ObjectKey]) -> Mapping[str, Head | None]:
-    """Look which of the objects are stored."""
-    slots = asyncio.Semaphore(LOOKUPS)
-
-    async def look(key: ObjectKey) -> Head | None:
-        async with slots:
-            return await storage.head(key.key)
-
-    try:
-        async with asyncio.TaskGroup() as lookups:
-            tasks = {oid: lookups.create_task(look(key)) for oid, key in keys.items()}
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None  # the others were cancelled, or failed alike
-    return {oid: task.result() for oid, task in tasks.items()}
 
 
 def _told(wanted: Wanted, head: Head | None, actions: _Actions) -> Mapping[str, Any]:

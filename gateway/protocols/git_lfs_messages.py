@@ -2,24 +2,26 @@
 
 import base64
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from gateway.errors import Code, Refusal
 from gateway.http.calls import Call
 from gateway.http.guard import BODY
 from gateway.http.heads import FIELDS
-from gateway.http.problems import invalid
+from gateway.http.route import refusal_of
 from gateway.http.schemas import MAX_EXACT
 from gateway.protocols.dialects import DialectRoute
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 MAX_OBJECTS = 1000  # in one batch; git-lfs sends 100, unless lfs.transfer.batchSize says otherwise
+MAX_TRANSFERS = 16  # that a client knows; git-lfs 3.3 names three
 _MEDIA_TYPE = re.compile(
     rb"application/vnd\.git-lfs\+json[ \t]*(?:;[ \t]*charset=(?:utf-8|\"utf-8\")[ \t]*)?", re.IGNORECASE
 )
@@ -34,12 +36,29 @@ class _Body(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+def _in_json(said: object) -> object:
+    """Refuse the numbers that pydantic reads and RFC 8259 does not have, and those too large for a float."""
+    if isinstance(said, float) and not math.isfinite(said):
+        raise ValueError
+    return said
+
+
+_Said = Annotated[Any, AfterValidator(_in_json)]
+
+
+class NamedObject(_Body):
+    """What is said of an object. Whether it is one is answered for each by itself."""
+
+    oid: _Said = None
+    size: _Said = None
+
+
 class Batch(_Body):
     """What one push or pull is about."""
 
     operation: Literal["upload", "download"]
-    objects: list[dict[str, Any]]
-    transfers: list[str] | None = None
+    objects: Annotated[list[NamedObject], Field(max_length=MAX_OBJECTS)]
+    transfers: Annotated[list[str] | None, Field(max_length=MAX_TRANSFERS)] = None
     hash_algo: str = "sha256"
 
 
@@ -59,10 +78,9 @@ class Wanted:
     well_formed: bool
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Wanted":
+    def of(cls, named: NamedObject) -> "Wanted":
         """Take what is said of it, as far as it can be said again."""
-        oid, size = fields.get("oid"), fields.get("size")
-        text = oid if isinstance(oid, str) else ""
+        size, text = named.size, named.oid if isinstance(named.oid, str) else ""
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_EXACT:
             return cls(text, 0, well_formed=False)
         return cls(text, size, well_formed=_OID(text) is not None)
@@ -77,13 +95,21 @@ _Read = TypeVar("_Read", bound=_Body)
 
 
 def read(call: Call, model: type[_Read]) -> _Read:
-    """Read the body; raises `unsupported-media-type` and `invalid-request`."""
+    """Read the body; raises `unsupported-media-type`, `invalid-request`, and `payload-too-large` of a long batch."""
     if _MEDIA_TYPE.fullmatch(call.scope[FIELDS].get(b"content-type", b"")) is None:
         raise Refusal(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the body as 'Content-Type: {MEDIA_TYPE}' in UTF-8.")
     try:
         return model.model_validate_json(call.scope.get(BODY, b""))
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_input=False)[:1]) from None
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> Refusal:
+    # The lengths of Batch bound these errors: pydantic reads no list on that is too long, and of that tells no more.
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    if any((each["type"], each["loc"]) == ("too_long", ("objects",)) for each in told):
+        return Refusal(Code.PAYLOAD_TOO_LARGE, f"Ask for at most {MAX_OBJECTS} objects at once.")
+    return refusal_of(error)
 
 
 def answer(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import random
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 
 from gateway.apps import make_pass
 from gateway.errors import Code
-from gateway.protocols.git_lfs_messages import MAX_OBJECTS, MEDIA_TYPE
+from gateway.protocols.git_lfs_messages import MAX_OBJECTS, MAX_TRANSFERS, MEDIA_TYPE
 from gateway.uploads import Uploads
 from tests.gateways import API_KEY, APP_SECRET, OTHER_API_KEY, calling, make_app
 from tests.http.routes.conftest import AppOver, speaking
@@ -182,12 +183,15 @@ async def test_an_object_that_is_none_is_told_so_and_never_looked_for(
 
 
 async def test_numbers_that_no_json_has_stay_out_of_the_answer(offline: httpx.AsyncClient) -> None:
-    for size in ("NaN", "Infinity", "9" * 5000):
-        body = f'{{"operation": "upload", "objects": [{{"oid": "{"a" * 64}", "size": {size}}}]}}'
-        answer = await offline.post("/lfs/objects/batch", content=body, headers={"content-type": MEDIA_TYPE})
-        assert answer.status_code in {200, 422}, answer.text
-        if answer.status_code == 200:
-            assert answer.json()["objects"][0]["error"] == NOT_AN_OBJECT
+    for size in ("NaN", "Infinity", "-Infinity", "1e999"):
+        for field in ("oid", "size"):
+            body = f'{{"operation": "upload", "objects": [{{"oid": "{"a" * 64}", "size": 1, "{field}": {size}}}]}}'
+            answer = await offline.post("/lfs/objects/batch", content=body, headers={"content-type": MEDIA_TYPE})
+            sentence = f"{Code.INVALID_REQUEST.sentence} (objects[0].{field}: value_error)"
+            assert_refused(answer, Code.INVALID_REQUEST, sentence)
+    body = f'{{"operation": "upload", "objects": [{{"oid": "{"a" * 64}", "size": {"9" * 5000}}}]}}'
+    answer = await offline.post("/lfs/objects/batch", content=body, headers={"content-type": MEDIA_TYPE})
+    assert_refused(answer, Code.INVALID_REQUEST, f"{Code.INVALID_REQUEST.sentence} (body: json_invalid)")
 
 
 @pytest.mark.parametrize(
@@ -526,6 +530,10 @@ async def test_another_hash_or_transfer_is_refused(offline: httpx.AsyncClient) -
     answer = await send(offline, "/lfs/objects/batch", {**body, "transfers": ["tus", "ssh"]})
     sentence = "This server knows the transfer 'basic', and no other."
     assert_refused(answer, Code.INVALID_REQUEST, sentence)
+    answer = await send(offline, "/lfs/objects/batch", {**body, "transfers": ["basic"] * MAX_TRANSFERS})
+    assert answer.status_code == 200
+    answer = await send(offline, "/lfs/objects/batch", {**body, "transfers": ["basic"] * (MAX_TRANSFERS + 1)})
+    assert_refused(answer, Code.INVALID_REQUEST, f"{Code.INVALID_REQUEST.sentence} (transfers: too_long)")
 
 
 async def test_a_batch_has_a_thousand_objects_at_most(offline: httpx.AsyncClient) -> None:
@@ -536,6 +544,34 @@ async def test_a_batch_has_a_thousand_objects_at_most(offline: httpx.AsyncClient
         body = {"operation": "upload", "objects": [{"oid": f"{number:064x}", "size": 1} for number in range(count)]}
         answer = await send(offline, "/lfs/objects/batch", body)
         assert_refused(answer, Code.PAYLOAD_TOO_LARGE, "Ask for at most 1000 objects at once.")
+
+
+@pytest.mark.threat(42)
+@pytest.mark.parametrize("field", ["objects", "transfers"])
+async def test_a_batch_that_is_wrong_in_half_a_million_places_takes_no_more_memory_than_its_body(
+    offline: httpx.AsyncClient, field: str
+) -> None:
+    begin = b'{"operation": "upload", "objects": [], "%s": [1' % field.encode()
+    body = begin + b",1" * ((2**20 - len(begin) - 2) // 2) + b"]}"
+    tracemalloc.start()
+    answer = await offline.post("/lfs/objects/batch", content=body, headers={"content-type": MEDIA_TYPE})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if field == "objects":
+        assert_refused(answer, Code.PAYLOAD_TOO_LARGE, "Ask for at most 1000 objects at once.")
+    else:
+        assert_refused(answer, Code.INVALID_REQUEST, f"{Code.INVALID_REQUEST.sentence} (transfers: too_long)")
+    assert peak < 20 * 2**20  # bytes
+
+
+async def test_many_batches_at_once_leave_the_store_to_others(ministack: S3Server) -> None:
+    """One thread takes 17 calls, those that wait included: two batches of eight would fill it."""
+    async with calling(make_app(ministack, tenants=TENANTS, storage_threads=1)) as client:
+        batches = [asyncio.create_task(ask(client, "upload", *(blob(8) for _ in range(20)))) for _ in range(20)]
+        while not all(batch.done() for batch in batches):
+            answer = await client.get(f"/v1/objects/{blob().key()}")
+            assert_problem(answer, Code.NOT_FOUND)
+        assert [len(await batch) for batch in batches] == [20] * 20
 
 
 async def test_a_thousand_objects_are_looked_up_and_each_is_signed(client: httpx.AsyncClient) -> None:
