@@ -21,6 +21,7 @@
  * it is sent. Such an upload can be paused, waits while the browser is offline, and goes on after the page was closed:
  * `pending` lists what is unfinished.
  */
+import { refusedByGateway } from "./gateway/errors.js";
 import { Job } from "./gateway/job.js";
 import { kept } from "./gateway/kept.js";
 import { judge } from "./gateway/resume.js";
@@ -110,12 +111,14 @@ export async function pending() {
 }
 
 /**
- * Gives up an unfinished upload: what has arrived is freed.
+ * Gives up an unfinished upload: what has arrived is freed, as far as the gateway can be reached.
  *
  * @param {Entry} entry
+ * @returns {Promise<boolean>}  false when it is stored already, perhaps by another tab, and stays so
  */
 export async function forget(entry) {
-  await Promise.all([dismiss(entry.urls.abort), kept.remove(entry.id)]);
+  const [answer] = await Promise.all([dismiss(entry.urls.abort), kept.remove(entry.id)]);
+  return !answer || answer.ok || (await refusedByGateway(answer)).code !== "already-stored";
 }
 
 /**

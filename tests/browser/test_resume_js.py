@@ -147,9 +147,16 @@ async def test_what_the_gateway_cannot_be_asked_about_stays_listed(app: Page, do
 
 async def test_what_is_given_up_is_freed_and_forgotten(app: Page, double: Double) -> None:
     await interrupt(app, double)
-    await app.evaluate(f"(async () => forget({ENTRY}))()")
+    assert await app.evaluate(f"(async () => forget({ENTRY}))()") is True
     await noted(double, "DELETE 1")
     assert (double.uploads["1"].status, double.uploads["1"].parts) == ("aborted", {})
+    assert await app.evaluate(LISTED) == []
+
+
+async def test_what_is_stored_cannot_be_given_up_and_that_is_told(app: Page, double: Double) -> None:
+    await interrupt(app, double)
+    double.answers["DELETE 1"] = deque([problem(Code.ALREADY_STORED)])
+    assert await app.evaluate(f"(async () => forget({ENTRY}))()") is False
     assert await app.evaluate(LISTED) == []
 
 

@@ -158,6 +158,7 @@ function advance(card, { phase, loaded, total }) {
 }
 
 function stored(card, { object, link }) {
+  card.entry = null;
   const picture = object.content_type.startsWith("image/");
   if (picture) show(card, link);
   card.link.href = link;
@@ -240,10 +241,13 @@ function unfinishedOf({ name, size, lastModified }) {
   return [...cards].find((card) => card.entry && !BUSY.includes(card.outcome) && same(card));
 }
 
-function discard(card) {
-  forget(card.entry);
+async function discard(card) {
+  const { entry } = card;
   card.entry = card.handle = null;
-  finish(card, "cancelled", "Discarded", messages.aborted);
+  card.button.onclick = card.more.onclick = null; // hidden only after the answer, so that the focus stays here
+  update(card, "cancelled", "Discarding");
+  if (await forget(entry)) finish(card, "cancelled", "Discarded", messages.aborted);
+  else finish(card, "stored", "Stored", messages["already-stored"]);
 }
 
 // What a card shows.
