@@ -37,7 +37,8 @@ export { GatewayError } from "./gateway/errors.js";
  * @property {AbortSignal} [signal]
  *
  * @typedef {object} Progress
- * @property {"asking" | "hashing" | "uploading" | "paused" | "offline" | "completing"} phase
+ * @property {"asking" | "hashing" | "uploading" | "paused" | "offline" | "waiting" | "completing"} phase
+ *   "waiting": nobody answers, and it tries again after a while
  * @property {number} loaded  bytes sent so far; never fewer than before, also where bytes have to be sent again
  * @property {number} total   bytes
  *

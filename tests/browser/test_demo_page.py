@@ -12,7 +12,7 @@ from playwright.async_api import FileChooser, FilePayload, Locator, Page, expect
 
 from gateway.errors import CODES, Code
 from tests.browser.double import POLICY, STATIC, Double, Fault, answer, pending, problem, storage_error
-from tests.browser.test_parts_js import noted
+from tests.browser.test_parts_js import forget_parts, noted
 from tests.browser.wire import Response
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -237,6 +237,40 @@ async def test_an_upload_says_that_it_is_offline_and_goes_on_by_itself(divided: 
     await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
 
 
+async def test_an_upload_whose_parts_the_store_has_forgotten_can_be_sent_anew(divided: Page, double: Double) -> None:
+    double.hold = asyncio.Event()
+    await choose(divided, large())
+    await noted(double, "PUT 1/3")
+    forget_parts(double)
+    await expect(divided.locator(".state")).to_have_text("Failed")
+    reason = "The storage no longer has what was sent of this file. Send it again."
+    await expect(divided.locator(".reason")).to_have_text(reason)
+    await expect(divided.locator(".actions > :visible")).to_have_text(["Try again"])
+    double.part_faults.clear()
+    await divided.get_by_role("button", name="Try again film.gif").click()
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
+    assert double.uploads["2"].body == large()["buffer"]
+
+
+async def test_a_silence_is_said_and_ends_by_itself(divided: Page, double: Double) -> None:
+    double.part_faults = {number: deque([Fault(kept=False, response=None)] * 2) for number in range(1, 9)}
+    await choose(divided, large())
+    await expect(divided.locator(".state")).to_have_text("No answer, trying again …")
+    await expect(divided.get_by_role("status")).to_have_text("film.gif: No answer, trying again …")
+    await expect(divided.get_by_role("button", name="Pause film.gif")).to_be_visible()
+    await expect(divided.locator(".state")).to_have_text("Stored, 800 KB", timeout=20_000)
+
+
+async def test_cancelling_in_a_silence_about_the_proof_does_not_claim_that_nothing_was_kept(
+    demo: Page, double: Double
+) -> None:
+    double.answers["POST 1/complete"] = deque([problem(Code.STORAGE_UNAVAILABLE, 30)])
+    await choose(demo, gif())
+    await expect(demo.locator(".state")).to_have_text("No answer, trying again …")
+    await demo.get_by_role("button", name="Cancel a.gif").click()
+    await expect(demo.locator(".reason")).to_have_text("The whole file had arrived, and may be stored all the same.")
+
+
 async def reloaded(page: Page, double: Double) -> None:
     await half_way(page, double, large())
     await page.reload()
@@ -316,6 +350,48 @@ async def test_an_unfinished_upload_is_discarded_for_good(divided: Page, double:
     await noted(double, "DELETE 1")
     await divided.reload()
     await expect(divided.get_by_role("heading", name="A ticket")).to_be_visible()
+
+
+def on_disk(file: Path) -> Path:
+    file.write_bytes(large()["buffer"])
+    return file
+
+
+async def interrupted(page: Page, double: Double, file: Path) -> None:
+    """Reload the page while the first parts of the file, chosen from the disk, are on their way."""
+    double.hold = asyncio.Event()
+    await page.set_input_files("#input", file)
+    await noted(double, "PUT 1/3")
+    released, double.hold = double.hold, None
+    await page.reload()
+    released.set()
+
+
+async def gone_on(page: Page, file: Path) -> Locator:
+    """Choose the file of the unfinished upload again; its card."""
+    card = page.get_by_role("listitem").filter(has_text=file.name)
+    await choose_by(page, card.get_by_role("button", name=f"Choose again {file.name}"), file)
+    return card
+
+
+async def test_what_went_on_and_is_stored_can_no_longer_be_discarded(
+    divided: Page, double: Double, tmp_path: Path
+) -> None:
+    film = on_disk(tmp_path / "film.gif")
+    await interrupted(divided, double, film)
+    card = await gone_on(divided, film)
+    await expect(card.locator(".state")).to_have_text("Stored, 800 KB")
+    await expect(card.locator(".actions > :visible")).to_have_text(["Open"])
+
+
+async def test_what_another_tab_has_stored_is_not_said_to_be_discarded(divided: Page, double: Double) -> None:
+    await reloaded(divided, double)
+    double.answers["DELETE 1"] = deque([problem(Code.ALREADY_STORED)])
+    await divided.get_by_role("button", name="Discard film.gif").click()
+    await expect(divided.locator(".state")).to_have_text("Stored")
+    await expect(divided.locator(".reason")).to_have_text("The file is stored already.")
+    await expect(divided.locator(".actions > :visible")).to_have_count(0)
+    await expect(divided.locator("#summary")).to_have_text("1 stored")
 
 
 async def test_an_upload_that_lacks_only_its_proof_goes_on_by_itself(divided: Page, double: Double) -> None:

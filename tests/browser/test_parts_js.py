@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ NEVER_ARRIVED = Fault(kept=False, response=None)
 SLOW_DOWN = Fault(kept=False, response=storage_error(503, "SlowDown"))
 DAMAGED = Fault(kept=False, response=storage_error(400, "BadDigest"))
 EXPIRED = Fault(kept=False, response=storage_error(403, "AccessDenied", "Request has expired"))
+NO_SUCH_UPLOAD = Fault(kept=False, response=storage_error(404, "NoSuchUpload"))
 FORBIDDEN = Fault(kept=False, response=storage_error(403, "AccessDenied"))
 
 # Pauses are next to nothing, but answers may take their time.
@@ -241,6 +243,31 @@ async def test_a_gateway_that_is_away_for_a_while_costs_no_part(hurried: Page, d
     assert puts(double) == each_once()
 
 
+async def phases(page: Page) -> list[str]:
+    """Return what the page was told, without repetitions."""
+    return [phase for phase, _ in groupby(each["phase"] for each in await page.evaluate("progress"))]
+
+
+async def test_a_silence_of_the_gateway_is_told_until_bytes_move_again(hurried: Page, double: Double) -> None:
+    double.answers[SIGN] = deque([None] * 7)  # more than one call tries
+    assert (await run(hurried))["status"] == double.status("1")
+    assert await phases(hurried) == ["asking", "waiting", "asking", "uploading", "completing"]
+
+
+async def test_a_silence_of_the_bucket_is_told_until_bytes_move_again(hurried: Page, double: Double) -> None:
+    double.part_faults = {number: deque([NEVER_ARRIVED] * 2) for number in range(1, PARTS + 1)}
+    assert (await run(hurried))["status"] == double.status("1")
+    told = await phases(hurried)
+    assert told[:3] == ["asking", "uploading", "waiting"]
+    assert told[-2:] == ["uploading", "completing"]
+
+
+async def test_a_silence_about_the_proof_is_told(hurried: Page, double: Double) -> None:
+    double.answers[COMPLETE] = deque([None])
+    assert (await run(hurried))["status"] == double.status("1")
+    assert (await phases(hurried))[-3:] == ["completing", "waiting", "completing"]
+
+
 async def test_what_somebody_else_completed_is_done(app: Page, double: Double) -> None:
     stored = {**pending("stored"), "link": "by the worker"}
     double.part_faults = {1: deque([Fault(kept=True, response=storage_error(404, "NoSuchUpload"))])}
@@ -250,10 +277,45 @@ async def test_what_somebody_else_completed_is_done(app: Page, double: Double) -
 
 
 async def test_what_was_aborted_elsewhere_is_reported(hurried: Page, double: Double) -> None:
-    double.part_faults = {1: deque([Fault(kept=False, response=storage_error(404, "NoSuchUpload"))])}
+    double.part_faults = {1: deque([NO_SUCH_UPLOAD])}
     double.answers[STATUS] = deque([answer(200, pending("aborted"))])
     result = await run(hurried)
     assert result == {"error": failure("aborted", "The upload was aborted.", 409), "entry": None}
+
+
+LOST_UPLOAD = "The storage no longer has what was sent of this file. Send it again."
+
+
+async def test_an_upload_that_the_store_has_forgotten_ends_at_once_and_is_offered_no_more(
+    app: Page, double: Double
+) -> None:
+    double.hold = asyncio.Event()
+    await app.evaluate("void begin()")
+    await noted(double, "PUT 1/3")
+    forget_parts(double)
+    result = await outcome(app)
+    expected = failure("upload-lost", LOST_UPLOAD, 404, storage="NoSuchUpload")
+    assert result == {"error": expected, "entry": None}
+    await noted(double, CANCEL)
+    assert double.log.count(STATUS) == 1
+    assert await app.evaluate("pending()") == []
+    double.part_faults.clear()
+    assert (await run(app))["status"] == double.status("2")
+
+
+async def test_a_part_that_the_store_disowns_goes_again_while_it_has_others(hurried: Page, double: Double) -> None:
+    double.part_faults = {5: deque([NO_SUCH_UPLOAD])}
+    assert (await run(hurried))["status"] == double.status("1")
+    assert double.uploads["1"].body == body()
+
+
+def forget_parts(double: Double) -> None:
+    """As a store does that keeps unfinished uploads in memory, when it is restarted; lets go what is held."""
+    double.uploads["1"].parts.clear()
+    double.part_faults = {number: deque([NO_SUCH_UPLOAD] * 20) for number in range(1, PARTS + 1)}
+    released, double.hold = double.hold, None
+    assert released
+    released.set()
 
 
 async def test_a_ticket_that_expired_is_replaced_once(app: Page, double: Double) -> None:

@@ -8,6 +8,7 @@ const NO_PASS = `This page needs a pass. Open it by the address that “gateway 
   the pass is in its last part, and reloading the page forgets it.`;
 
 const NO_PASS_NEEDED = "What is unfinished goes on without one.";
+const SILENCE = "No answer, trying again …";
 const ARRIVED = "The whole file had arrived, and may be stored all the same.";
 const GOES_ON = "What has arrived is kept.";
 const CHOOSE_AGAIN = "The page was closed before all of it was sent. Choose the file again to go on.";
@@ -144,14 +145,15 @@ async function run(card) {
 function advance(card, { phase, loaded, total }) {
   const share = total ? loaded / total : 1;
   const percent = `${Math.floor(100 * share)} %`;
-  const told = { ...PHASES, paused: `Paused at ${percent}`, offline: `Offline at ${percent}, goes on by itself` };
+  const told = { ...PHASES, paused: `Paused at ${percent}`, offline: `Offline at ${percent}, goes on by itself`, waiting: SILENCE };
   card.progress.value = share;
-  card.arrived = phase === "completing";
+  if (phase !== "waiting") card.arrived = phase === "completing";
   const large = card.entry || (policy?.multipart_from && total >= policy.multipart_from);
   const [text, act] = phase === "paused" ? ["Resume", "resume"] : ["Pause", "pause"];
   const pausable = large && ["uploading", "paused", "offline"].includes(phase);
-  label(card, pausable ? text : "", () => card.task[act](), card.more);
-  if (card.item.dataset.phase !== phase && told[phase]?.includes("%")) tell(card, `${told[phase]}.`);
+  if (phase !== "waiting") label(card, pausable ? text : "", () => card.task[act](), card.more);
+  if (card.item.dataset.phase !== phase && ["paused", "offline"].includes(phase)) tell(card, `${told[phase]}.`);
+  if (card.item.dataset.phase !== phase && phase === "waiting") tell(card, SILENCE);
   card.item.dataset.phase = phase;
   update(card, phase === "paused" ? "paused" : "running", told[phase] ?? `${percent} of ${bytes(total)}`);
   if (phase === "paused") next();
@@ -181,7 +183,7 @@ function failed(card, error) {
   card.entry = error.code === "in-progress" ? entry : error.entry;
   const empty = !card.size && ["too-large", "content-mismatch"].includes(error.code);
   const reason = empty ? "The file is empty." : messages[error.code] ?? error.message;
-  const busy = !error.status || error.status >= 500;
+  const busy = !error.status || error.status >= 500 || error.code === "upload-lost";
   finish(card, "refused", busy ? "Failed" : "Refused", card.entry ? `${reason} ${GOES_ON}` : reason);
   card.code.textContent = [error.code, error.storageCode, error.requestId].filter(Boolean).join(" · ");
   card.code.hidden = false;

@@ -36,6 +36,7 @@ export const messages = {
   "aborted": "Nothing was kept.",
   "network": "The gateway cannot be reached. Check the connection and try again.",
   "storage-unreachable": "The storage cannot be reached. Check the connection and try again.",
+  "upload-lost": "The storage no longer has what was sent of this file. Send it again.",
   "ticket-expired": "The file did not arrive in the time it was given. Try again.",
   "file-changed": "That is another file, or it has changed since. Choose the one that the upload began with.",
   "in-progress": "This upload goes on in another tab.",

@@ -1,5 +1,7 @@
 /** What uploads reject with: refusals of the gateway and of the bucket, and failures found here. */
 
+export const NO_UPLOAD = "NoSuchUpload"; // the bucket's code for a part of an upload that it does not know
+
 /** What the bucket's own error codes mean for the person who uploads. */
 const STORAGE_SENTENCES = {
   AccessDenied: "The storage does not allow this upload.",
@@ -19,6 +21,7 @@ const STORAGE_SENTENCES = {
  * - `network`: the gateway cannot be reached, or this page's origin is not in its allowed origins
  * - `storage-refused`: the bucket refused the bytes; `storageCode` is its own code
  * - `storage-unreachable`: the bucket took no bytes in several attempts, or its CORS does not know this page's origin
+ * - `upload-lost`: the bucket no longer knows the parts that had arrived; nothing of them is kept
  * - `ticket-expired`: the ticket, and a fresh one after it, expired before the bytes arrived
  * - `still-working`: the gateway has not finished its proof in ten minutes
  * - `file-unreadable`: the browser can no longer read the file, or it is a folder
@@ -68,6 +71,12 @@ export function refusedByStorage({ status, code }) {
 
 export function unreachable() {
   return new GatewayError("storage-unreachable", "The storage cannot be reached. Try again.");
+}
+
+/** The store knows nothing of the parts any more, and nobody completed or aborted the upload. */
+export function lost() {
+  const sentence = "The storage no longer has what was sent of this file. Send it again.";
+  return new GatewayError("upload-lost", sentence, { status: 404, storageCode: NO_UPLOAD });
 }
 
 export function expired() {

@@ -20,7 +20,8 @@ export class Job {
     this.paused = false;
     this.rested = false; // paused since the ticket was given
     this.divided = false; // whether parts are being sent
-    this.phase = "asking";
+    this.phase = "asking"; // what goes on between silences
+    this.shown = null; // the phase that the page was told last
     this.loaded = options.entry?.loaded ?? 0;
     this.total = options.entry?.size ?? 0;
     this.halt = new AbortController(); // of the bytes on their way
@@ -146,15 +147,19 @@ export class Job {
   }
 
   report(phase, loaded = 0) {
-    if (phase !== "offline") this.phase = phase;
+    if (!["offline", "waiting"].includes(phase)) this.phase = phase;
     this.loaded = Math.min(Math.max(this.loaded, loaded), this.total);
     const going = this.paused ? "paused" : isOnline() ? phase : "offline";
-    const shown = ["uploading", "offline"].includes(phase) ? going : phase;
+    const shown = ["uploading", "offline", "waiting"].includes(phase) ? going : phase;
+    this.shown = shown;
     this.options.onProgress?.({ phase: shown, loaded: this.loaded, total: this.total });
   }
 
-  ask(method, url, more) {
-    return ask(method, url, { ...more, signal: this.signal, connected: () => this.connected() });
+  async ask(method, url, more) {
+    const silences = { connected: () => this.connected(), waiting: () => this.report("waiting") };
+    const answer = await ask(method, url, { ...more, ...silences, signal: this.signal });
+    if (this.shown === "waiting") this.report(this.phase);
+    return answer;
   }
 
   stop() {

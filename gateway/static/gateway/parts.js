@@ -3,6 +3,8 @@ import { isSuccess, PUT_ATTEMPTS, put } from "./bucket.js";
 import {
   expired,
   GatewayError,
+  lost,
+  NO_UPLOAD,
   refusedByProof,
   refusedByStorage,
   saysNothingOfTheFile,
@@ -37,6 +39,7 @@ export class Parts {
     this.resting = null; // a promise, while no part is sent
     this.error = null; // what nobody can go on after
     this.doubt = begun; // whether parts may have arrived that we do not know of
+    this.disowned = false; // whether the bucket says that it knows no such upload
   }
 
   /** Sends what is missing; the Status when the upload turns out to be stored, or null when it can be completed. */
@@ -74,6 +77,7 @@ export class Parts {
   /** Waits until there is something to do. */
   async event() {
     if (!this.todo.length && !this.flights.size) return;
+    if (this.resting && !this.flights.size) this.job.report("waiting");
     const waits = [...this.flights.values(), this.job.change()];
     await Promise.race(this.todo.length && this.resting ? [...waits, this.resting] : waits);
   }
@@ -103,6 +107,7 @@ export class Parts {
     if (status !== 404 && !answer.unclear) throw refusedByStorage(answer);
     // 429 and 503 say that nothing was taken; 404, that somebody has completed or aborted the upload.
     this.doubt ||= ![429, 503].includes(status);
+    this.disowned ||= code === NO_UPLOAD;
     return this.fail(number, code ? refusedByStorage(answer) : unreachable());
   }
 
@@ -139,6 +144,7 @@ export class Parts {
 
   progress(number = 0, loaded = 0) {
     if (number && !this.arrived.has(number)) this.sent.set(number, loaded);
+    if (number && !loaded && this.failures.size) return; // only bytes that move end a silence
     const flying = [...this.sent].reduce((sum, [each, bytes]) => sum + (this.arrived.has(each) ? 0 : bytes), 0);
     this.job.report("uploading", this.loaded + flying);
   }
@@ -153,6 +159,7 @@ export class Parts {
       if (error.status === 404) throw expired();
       if (!saysNothingOfTheFile(error)) throw error;
       this.count(0, error, PART_ATTEMPTS);
+      this.job.report("waiting");
       await Promise.race([this.resting, this.job.change()]);
       return null;
     }
@@ -162,6 +169,8 @@ export class Parts {
     if (status.status === "stored") return status;
     if (!UNDER_WAY.includes(status.status)) throw refusedByProof(status);
     if (ARRIVED.includes(status.status)) this.todo = [];
+    else if (this.disowned && !status.parts.length) throw lost();
+    this.disowned = false;
     for (const { part_number: number, size } of status.parts) {
       if (size === this.bytes(number)) this.arrive(number);
     }

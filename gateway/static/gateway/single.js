@@ -26,6 +26,7 @@ export async function spend(job, ticket, file) {
     if (status.status !== "waiting") throw refusedByProof(status);
     if (interrupted) continue;
     if (attempt === PUT_ATTEMPTS) throw unreachable();
+    job.report("waiting");
     await rest(backOff(attempt++), job.signal);
   }
 }

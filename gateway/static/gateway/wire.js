@@ -27,7 +27,7 @@ export function dismiss(url) {
 }
 
 /** One call to the gateway, repeated while that is unreachable or busy. A ticket's own routes need no authorization. */
-export async function ask(method, url, { authorization, body, signal, connected, attempts = ASK_ATTEMPTS } = {}) {
+export async function ask(method, url, { authorization, body, signal, connected, waiting, attempts = ASK_ATTEMPTS } = {}) {
   const headers = {};
   if (authorization) headers.authorization = authorization;
   if (body) headers["content-type"] = "application/json";
@@ -50,6 +50,7 @@ export async function ask(method, url, { authorization, body, signal, connected,
       attempt = 0;
     } else {
       if (attempt === attempts) throw refusal;
+      waiting?.();
       await rest(wait, signal);
     }
   }
