@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from gateway.cli.output import Misuse
-from gateway.cli.transfers import Report, client_for, transfer
+from gateway.cli.transfers import Moved, Report, client_for, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def download(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="KEY_OR_LINK…", help="objects/<tenant>/<policy>/<name>.<ext>, or a link."),
+        typer.Argument(metavar="KEY_OR_LINK", help="objects/<tenant>/<policy>/<name>.<ext>, or a link."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write, or the folder for files under their own names.")
@@ -37,9 +37,9 @@ def download(
     report = Report(as_json)
     with client_for(anonymous=all(map(_is_link, sources))) as client:
 
-        def move(source: str, tell: "Callable[[Progress], None]") -> None:
+        def move(source: str, tell: "Callable[[Progress], None]") -> Moved:
             fetched = client.download(source, output, progress=tell)
-            report.done(str(fetched.path), _document(source, fetched))
+            return Moved(str(fetched.path), _document(source, fetched))
 
         transfer(sources, _shown, move, report)
 

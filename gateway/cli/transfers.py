@@ -1,22 +1,19 @@
-"""What `gateway upload` and `gateway download` share: the client of the environment, bars, reports and exit codes."""
+"""What `gateway upload` and `gateway download` share: the client of the environment, reports and exit codes."""
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from gateway.cli.output import Misuse, say
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from gateway.client import Client, GatewayError, Progress
 
 Item = TypeVar("Item")
@@ -64,6 +61,14 @@ def client_for(*, anonymous: bool = False) -> "Iterator[Client]":
         yield client
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What is told of an item that worked: a line, or a document."""
+
+    line: str
+    document: Mapping[str, object]
+
+
 @dataclass(slots=True)
 class Report:
     """Tells what became of each item: a line or a JSON document each, failures on standard error as well."""
@@ -71,9 +76,9 @@ class Report:
     as_json: bool
     code: int = 0
 
-    def done(self, line: str, document: Mapping[str, object]) -> None:
+    def done(self, moved: Moved) -> None:
         """Tell of one that worked."""
-        say(json.dumps(document) if self.as_json else printable(line))
+        say(json.dumps(moved.document) if self.as_json else printable(moved.line))
 
     def failed(self, name: str, error: "GatewayError") -> None:
         """Tell of one that did not."""
@@ -88,75 +93,41 @@ class Report:
 def transfer(
     items: Iterable[Item],
     name_of: Callable[[Item], str],
-    move: "Callable[[Item, Callable[[Progress], None]], None]",
+    move: "Callable[[Item, Callable[[Progress], None]], Moved]",
     report: Report,
 ) -> None:
     """Move one item after the other, each with its bar; what fails is told, and the others go on."""
     from gateway.client import GatewayError  # noqa: PLC0415 - see Exit.of
 
     try:
-        with Bars() as bars:
-            for item in items:
-                try:
-                    with bars.bar(printable(PurePath(name_of(item)).name)) as tell:
-                        move(item, tell)
-                except GatewayError as error:
-                    report.failed(name_of(item), error)
+        for item in items:
+            try:
+                moved = _move(item, name_of(item), move)
+            except GatewayError as error:
+                report.failed(name_of(item), error)
+            else:
+                report.done(moved)
     except KeyboardInterrupt:
         say("Interrupted: the same command goes on where this one stopped.", to_stderr=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
     raise typer.Exit(report.code)
 
 
-class Bars:
-    """Progress bars on standard error, if that is a terminal: bytes, rate, time left."""
+def _move(item: Item, name: str, move: "Callable[[Item, Callable[[Progress], None]], Moved]") -> Moved:
+    """Move one item; its bar is off the cursor's line when this returns, so that what is told next stays whole."""
+    from gateway.cli.bars import bar  # noqa: PLC0415 - see Exit.of
+    from gateway.client.progress import SENT_AGAIN, heard_by  # noqa: PLC0415 - as above
 
-    def __init__(self) -> None:
-        """Show nothing yet."""
-        from rich.console import Console  # noqa: PLC0415 - see Exit.of
-        from rich.progress import (  # noqa: PLC0415 - as above
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+    with bar(printable(PurePath(name).name)) as shown:
 
-        self._shown = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        self._shown.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are."""
-        self._shown.stop()
-
-    @contextmanager
-    def bar(self, name: str) -> "Iterator[Callable[[Progress], None]]":
-        """Show one more bar, and give what moves it. What an earlier try sent is not counted into the rate."""
-        task: TaskID = self._shown.add_task(name, total=None)
-        begun = False
-
-        def tell(progress: "Progress") -> None:
-            nonlocal begun
-            if begun:
-                self._shown.update(task, completed=progress.done, total=progress.total)
+        def hear(sentence: str) -> None:
+            if sentence == SENT_AGAIN:
+                shown.say(f"{printable(name)}: {sentence}")
             else:
-                self._shown.reset(task, completed=progress.done, total=progress.total)
-            begun = True
+                shown.note(sentence)
 
-        yield tell
+        with heard_by(hear):
+            return move(item, shown.tell)
 
 
 def printable(text: str) -> str:

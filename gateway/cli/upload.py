@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.transfers import Report, client_for, transfer
+from gateway.cli.transfers import Moved, Report, client_for, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILES…", help="What to upload.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="What to upload.", show_default=False)],
     policy: Annotated[str, typer.Option(help="The policy to upload under.")] = "default",
     *,
     resume: Annotated[bool, typer.Option(help="Go on with an upload of the same file that did not end.")] = True,
@@ -31,9 +31,9 @@ def upload(
     report = Report(as_json)
     with client_for() as client:
 
-        def move(file: Path, tell: "Callable[[Progress], None]") -> None:
+        def move(file: Path, tell: "Callable[[Progress], None]") -> Moved:
             stored = client.upload(file, policy=policy, progress=tell, state=state)
-            report.done(f"{stored.object.key} {stored.link}", _document(file, stored))
+            return Moved(f"{stored.object.key} {stored.link}", _document(file, stored))
 
         transfer(files, str, move, report)
 

@@ -92,7 +92,7 @@ class Download:
                 # A redirect that has expired on the way is followed afresh.
                 if attempt > ATTEMPTS or not (failure.passing or failure.code == EXPIRED):
                     raise
-                await pause(attempt, failure.retry_after)
+                await pause(attempt, failure.retry_after, answered=failure.status != 0)
 
     async def _fetch(self) -> Found:
         headers = {}

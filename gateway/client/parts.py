@@ -10,7 +10,7 @@ from gateway.client.errors import RefusedError, unexpected
 from gateway.client.patience import ATTEMPTS, pause
 from gateway.client.progress import Meter
 from gateway.client.values import ArrivedPart, Json, Presigned, read
-from gateway.client.wire import Wire, upload_path
+from gateway.client.wire import NO_ANSWER, Wire, upload_path
 from gateway.s3.parts import Plan
 
 AT_ONCE = 4
@@ -86,7 +86,7 @@ class PartSender:
                 raise UploadEndedError
             if attempt == ATTEMPTS or not (answer.unclear or answer.expired):
                 break
-            await pause(attempt, answer.retry_after)
+            await pause(attempt, answer.retry_after, answered=answer.status != NO_ANSWER)
             (request,) = await self.presign({number: body})
         raise answer.refusal()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.client.errors import GatewayError
+from gateway.client.progress import BUSY, NO_ANSWER, mention
 
 Value = TypeVar("Value")
 
@@ -22,11 +23,12 @@ async def patiently(call: Callable[[], Awaitable[Value]]) -> Value:
         except GatewayError as failure:
             if attempt == ATTEMPTS or not failure.passing:
                 raise
-            await pause(attempt, failure.retry_after)
+            await pause(attempt, failure.retry_after, answered=failure.status != 0)
     raise AssertionError  # the last attempt returns or raises
 
 
-async def pause(attempt: int, wait: float | None = None) -> None:
+async def pause(attempt: int, wait: float | None = None, *, answered: bool = True) -> None:
     """Wait as long as was asked for, else longer with each attempt; spread, so that not all come back at once."""
+    mention(BUSY if answered else NO_ANSWER)
     back_off = BACK_OFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - chance, not a secret
     await asyncio.sleep(min(back_off if wait is None else wait, LONGEST_WAIT))

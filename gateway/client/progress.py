@@ -1,6 +1,8 @@
 """Progress of a transfer: how many bytes have gone, never fewer than were told before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -48,3 +50,25 @@ class Meter:
         if self._on_progress is not None and done > self._told:
             self._told = done
             self._on_progress(Progress(done, self._total))
+
+
+BUSY = "busy, trying again"
+NO_ANSWER = "no answer, trying again"
+SENT_AGAIN = "the storage no longer has what was sent, sending it again"
+_LISTENER: ContextVar[Callable[[str], None] | None] = ContextVar("who_hears_what_a_transfer_waits_for", default=None)
+
+
+@contextmanager
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+    """Have a function hear what transfers that begin within meet: one of the sentences above, in any thread."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def mention(sentence: str) -> None:
+    """Tell whoever listens."""
+    if (listener := _LISTENER.get()) is not None:
+        listener(sentence)

@@ -11,7 +11,7 @@ from gateway.client.parts import FileParts, PartSender, UploadEndedError, whole_
 from gateway.client.patience import ATTEMPTS, LONGEST_WAIT, pause
 from gateway.client.progress import Meter, OnProgress
 from gateway.client.values import Status, Stored, Ticket
-from gateway.client.wire import Wire
+from gateway.client.wire import NO_ANSWER, Wire
 from gateway.client.wishes import Wish
 from gateway.s3.parts import Plan
 
@@ -189,7 +189,7 @@ async def _send_single(wire: Wire, ticket: Ticket, body: Body, meter: Meter) -> 
         if status.state not in OPEN:
             raise status.refusal()
         if attempt < ATTEMPTS:
-            await pause(attempt, answer.retry_after)
+            await pause(attempt, answer.retry_after, answered=answer.status != NO_ANSWER)
     raise answer.refusal()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.client import Client, Stored
-from tests.cli.commands import run, running, say
-from tests.cli.test_upload import on_a_terminal
+from tests.cli.commands import GATEWAY, run, running, say
+from tests.cli.screen import lines_shown
+from tests.cli.test_upload import COLUMNS, on_a_terminal
 from tests.client.proxy import Fault, Proxy, before
 from tests.client.sites import Site, standing
 from tests.gateways import API_KEY
@@ -112,7 +113,7 @@ def test_a_file_that_is_named_is_replaced_and_another_is_not(
     [
         ({"GATEWAY_URL": ""}, ["KEY"], 2, "GATEWAY_URL has to say where the gateway is"),
         ({}, ["KEY", "KEY", "-o", "one.txt"], 2, "--output has to be a folder for several objects"),
-        ({}, [], 2, "Missing argument 'KEY_OR_LINK…': see 'gateway download --help'"),
+        ({}, [], 2, "Missing argument 'KEY_OR_LINK': see 'gateway download --help'"),
         (
             {},
             ["../v1/uploads"],
@@ -192,6 +193,8 @@ def test_bytes_that_are_not_those_that_were_stored_end_with_a_line(
 
 
 def test_on_a_terminal_there_is_a_bar(env: Mapping[str, str], large: Stored, tmp_path: Path) -> None:
-    shown, code = on_a_terminal("download", large.link, "-o", str(tmp_path), env=env)
+    shown, code = on_a_terminal([*GATEWAY, "download", large.link, "-o", str(tmp_path)], env)
     assert code == 0
-    assert re.search(r"data\.bin .*31\.5/31\.5 MB .*MB/s 0:00:00", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown))
+    bar, path, *_ = map(str.rstrip, lines_shown(shown, COLUMNS))
+    assert re.fullmatch(r"data\.bin ━+ 31\.5/31\.5 MB [0-9.]+ MB/s", bar)
+    assert path == str(tmp_path / "data.bin")

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import pytest
 
 from gateway.client import Client
 from tests.cli.commands import GATEWAY, run, running, say
+from tests.cli.screen import lines_shown
 from tests.client.proxy import Fault, Proxy, before
 from tests.client.sites import Site, standing
 from tests.docs.pages import ROOT
@@ -24,6 +26,7 @@ from tests.gateways import API_KEY
 from tests.servers.s3 import S3Server
 
 MIB = 2**20
+COLUMNS = 140
 
 
 @pytest.fixture(scope="module")
@@ -272,18 +275,58 @@ def test_ctrl_c_ends_it_at_once_and_the_same_command_goes_on(
 
 
 def test_on_a_terminal_there_is_a_bar_for_each_file(env: Mapping[str, str], notes: Path, large: Path) -> None:
-    shown, code = on_a_terminal("upload", "--policy", "parts", str(notes), str(large), env=env)
+    written, code = on_a_terminal([*GATEWAY, "upload", "--policy", "parts", str(notes), str(large)], env)
     assert code == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    assert re.search(r"notes\.txt .*11/11 bytes", text)
-    assert re.search(r"large\.bin .*67\.1/67\.1 MB .*MB/s 0:00:00", text)
+    shown = "\n".join(map(str.rstrip, lines_shown(written, COLUMNS)))
+    assert re.search(r"^notes\.txt ━+ 11/11 bytes *([0-9.]+ \w+/s)?$", shown, re.MULTILINE)
+    assert re.search(r"^large\.bin ━+ 67\.1/67\.1 MB [0-9.]+ MB/s$", shown, re.MULTILINE)
 
 
-def on_a_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[str, int]:
-    """Run a command on a terminal of 120 columns."""
+@pytest.mark.parametrize("columns", [60, 140])
+@pytest.mark.parametrize("ending", ["", " --json", " | cat", " --json | cat"])
+def test_on_a_terminal_every_result_and_every_error_stays_whole(  # noqa: PLR0913, PLR0917 - fixtures, and which terminal
+    env: Mapping[str, str], notes: Path, large: Path, tmp_path: Path, columns: int, ending: str
+) -> None:
+    long = tmp_path / f"{'a-long-name-' * 8}.txt"
+    long.write_text("more notes\n")
+    missing = tmp_path / "missing.txt"
+    files = [notes, missing, large, long, missing]
+    command = shlex.join([*GATEWAY, "upload", "--policy", "parts", *map(str, files)])
+    with Client(env["GATEWAY_URL"], API_KEY) as client:
+        before_it = {found.key for found in client.list()}
+        written, _ = on_a_terminal(["sh", "-c", command + ending], env, columns)
+        keys = {found.key for found in client.list()} - before_it
+    shown = lines_shown(written, columns)
+    bars = [line for line in shown if "━" in line]
+    assert [re.findall(r"[0-9.]+/[0-9.]+ \w+", bar) for bar in bars] == [
+        ["11/11 bytes"],
+        ["67.1/67.1 MB"],
+        ["11/11 bytes"],
+    ]
+    rest = iter(
+        "".join(line if len(line) == columns else f"{line}\n" for line in shown if line not in bars).splitlines()
+    )
+    told = [next(rest) for _ in files]
+    assert [line for line in rest if line] == []
+    if "json" in ending:
+        documents = list(map(json.loads, told))
+        assert [document["source"] for document in documents] == list(map(str, files))
+        assert {document["object"]["key"] for document in documents if "object" in document} == keys
+    else:
+        failed = f"{missing}: The file cannot be read: No such file or directory. (file-unreadable)"
+        # A pipe's reader prints when it likes, but never into a bar, nor into an error.
+        assert told.count(failed) == 2
+        links = [line.split(" ") for line in told if line != failed]
+        assert {key for key, _ in links} == keys
+        names = [link.rpartition("/")[2] for _, link in links]
+        assert names == [notes.name, large.name, long.name]
+
+
+def on_a_terminal(command: list[str], env: Mapping[str, str], columns: int = COLUMNS) -> tuple[str, int]:
+    """Run a command on a terminal, and return what it wrote there."""
     master, slave = pty.openpty()
-    terminal = {**os.environ, **env, "TERM": "xterm", "COLUMNS": "140", "LINES": "40"}
-    process = subprocess.Popen([*GATEWAY, *arguments], env=terminal, stdin=slave, stdout=slave, stderr=slave)
+    terminal = {**os.environ, **env, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"}
+    process = subprocess.Popen(command, env=terminal, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     shown = b""
     with suppress(OSError):  # Linux says so when the other side is closed
