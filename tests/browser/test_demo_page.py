@@ -45,6 +45,38 @@ async def test_the_pass_leaves_the_address_bar_and_is_used(demo: Page, double: D
     assert double.authorizations == [("GET policies", "Bearer pass-1")]
 
 
+async def test_a_reload_keeps_the_pass_and_the_policy_and_another_tab_has_neither(page: Page, double: Double) -> None:
+    policies = answer(200, {"policies": [POLICY, {**POLICY, "name": "tiny", "max_size": 5}]})
+    double.answers["GET policies"] = deque([policies] * 3)
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1&policy=tiny")
+    for _ in range(2):
+        await expect(page.locator("#limits")).to_have_text("GIF or text, up to 5 bytes each")
+        await expect(page.get_by_role("alert")).to_be_hidden()
+        assert page.url == f"{double.gateway}/static/demo/"
+        await page.reload()
+    await expect(page.locator("#limits")).to_have_text("GIF or text, up to 5 bytes each")
+    assert double.authorizations == [("GET policies", "Bearer pass-1")] * 3
+
+    other = await page.context.new_page()
+    await other.goto(f"{double.gateway}/static/demo/")
+    await expect(other.get_by_role("alert")).to_contain_text("This page needs a pass.")
+
+
+async def test_a_pass_that_has_expired_is_not_kept(page: Page, double: Double) -> None:
+    double.answers["GET policies"] = deque([problem(Code.UNAUTHENTICATED)])
+    await page.goto(f"{double.gateway}/static/demo/#pass=old")
+    await expect(page.get_by_role("alert")).to_contain_text("The pass has expired")
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("This page needs a pass.")
+
+
+async def test_a_browser_that_keeps_nothing_shows_the_page_all_the_same(page: Page, double: Double) -> None:
+    forbidden = "{ get() { throw new DOMException('no', 'SecurityError') } }"
+    await page.add_init_script(f"Object.defineProperty(window, 'sessionStorage', {forbidden})")
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await expect(page.get_by_role("button", name="Choose files")).to_be_enabled()
+
+
 async def test_limits_are_shown_before_anything_is_chosen(demo: Page) -> None:
     await expect(demo.locator("#limits")).to_have_text("GIF or text, up to 1 MB each")
     button = demo.get_by_role("button", name="Choose files", description="GIF or text, up to 1 MB each")
@@ -279,12 +311,7 @@ async def reloaded(page: Page, double: Double) -> None:
     await expect(page.locator(".state")).to_have_text(re.compile(r"Unfinished at \d\d % of 800 KB"))
 
 
-async def test_after_a_reload_an_upload_goes_on_without_a_pass(divided: Page, double: Double, tmp_path: Path) -> None:
-    await divided.set_content("")
-    await divided.goto(f"{double.gateway}/static/demo/")
-    double.answers["GET policies"] = deque([answer(200, {"policies": [LARGE]})])
-    await divided.evaluate("location.hash = 'pass=pass-1'")
-    await expect(divided.get_by_role("button", name="Choose files")).to_be_enabled()
+async def test_in_another_tab_an_upload_goes_on_without_a_pass(divided: Page, double: Double, tmp_path: Path) -> None:
     film, other = tmp_path / "film.gif", tmp_path / "other.gif"
     for file in (film, other):
         file.write_bytes(large()["buffer"])
@@ -292,22 +319,24 @@ async def test_after_a_reload_an_upload_goes_on_without_a_pass(divided: Page, do
     await divided.set_input_files("#input", film)
     await noted(double, "PUT 1/3")
     released, double.hold = double.hold, None
-    await divided.reload()
+    tab = await divided.context.new_page()
+    await divided.goto("about:blank")
     released.set()
+    await tab.goto(f"{double.gateway}/static/demo/")
 
-    alert = divided.get_by_role("alert")
+    alert = tab.get_by_role("alert")
     await expect(alert).to_contain_text("This page needs a pass.")
     await expect(alert).to_contain_text("What is unfinished goes on without one.")
-    card = divided.get_by_role("listitem").filter(has_text="film.gif")
+    card = tab.get_by_role("listitem").filter(has_text="film.gif")
     await expect(card.locator(".reason")).to_have_text(
         "The page was closed before all of it was sent. Choose the file again to go on."
     )
     again = card.get_by_role("button", name="Choose again film.gif")
-    await choose_by(divided, again, other)
+    await choose_by(tab, again, other)
     await expect(card.locator(".reason")).to_have_text(
         "That is another file, or it has changed since. Choose the one that the upload began with."
     )
-    await choose_by(divided, again, film)
+    await choose_by(tab, again, film)
     await expect(card.locator(".state")).to_have_text("Stored, 800 KB")
     assert double.uploads["1"].body == large()["buffer"]
     assert double.log.count("POST uploads") == 1

@@ -5,7 +5,7 @@ import { messages } from "./messages.js";
 const PARALLEL = 3; // uploads at a time; the others wait in line
 
 const NO_PASS = `This page needs a pass. Open it by the address that “gateway dev” printed:
-  the pass is in its last part, and reloading the page forgets it.`;
+  the pass is in its last part, and is kept until this tab is closed.`;
 
 const NO_PASS_NEEDED = "What is unfinished goes on without one.";
 const SILENCE = "No answer, trying again …";
@@ -32,14 +32,37 @@ let pass = "";
 let policy = null;
 const early = []; // files that came before the policy did
 
-// The pass: it came in the fragment, which no server sees, and stays in memory alone.
+// The pass: it came in the fragment, which no server sees, and is kept for reloads of this tab alone.
+
+const session = {
+  /** What was kept; "" where nothing was, or the browser keeps nothing. */
+  get() {
+    try {
+      return sessionStorage.getItem("signed-url-gateway demo") ?? "";
+    } catch {
+      return "";
+    }
+  },
+
+  set(text) {
+    try {
+      sessionStorage.setItem("signed-url-gateway demo", text);
+    } catch {
+      // the page works all the same, until it is reloaded
+    }
+  },
+};
 
 async function begin() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  if (!fragment.has("pass")) return pass || notice(NO_PASS);
+  const given = location.hash.slice(1);
+  const isGiven = new URLSearchParams(given).has("pass");
+  if (pass && !isGiven) return;
+  const fragment = new URLSearchParams(isGiven ? given : session.get());
+  pass = fragment.get("pass") ?? "";
+  if (!pass) return notice(NO_PASS);
   notice("");
-  pass = fragment.get("pass");
-  history.replaceState(null, "", location.pathname + location.search);
+  session.set(fragment.toString());
+  if (isGiven) history.replaceState(null, "", location.pathname + location.search);
   try {
     const all = await policies({ gateway, authorization: pass });
     const name = fragment.get("policy") ?? "default";
@@ -51,6 +74,7 @@ async function begin() {
     $("choose").disabled = false;
     take(early.splice(0));
   } catch (error) {
+    if (error.code === "unauthenticated") session.set("");
     notice(messages[error.code] ?? error.message);
   }
 }
