@@ -9,7 +9,7 @@ from gateway.client.bodies import Body, LocalFile
 from gateway.client.errors import FileError, GatewayError, RefusedError
 from gateway.client.parts import FileParts, PartSender, UploadEndedError, whole_parts
 from gateway.client.patience import ATTEMPTS, LONGEST_WAIT, pause
-from gateway.client.progress import Meter, OnProgress
+from gateway.client.progress import SENT_AGAIN, Meter, OnProgress, mention
 from gateway.client.values import Status, Stored, Ticket
 from gateway.client.wire import NO_ANSWER, Wire
 from gateway.client.wishes import Wish
@@ -20,6 +20,7 @@ COMPLETIONS = 600  # a gateway works on each for up to 20 s before it asks to co
 ABORT_TIMEOUT = 10.0  # seconds; what is not revoked by then ends by itself
 HASHED_WHOLE = 100 * 2**20  # bytes; beyond it, policies divide files unless told otherwise, and hash parts
 UNDER_WAY = frozenset({"uploaded", "promoting", "scanning"})
+LOST = frozenset({"aborted", "not-uploaded"})
 OPEN = frozenset({"waiting", "uploading"})
 
 
@@ -119,9 +120,16 @@ async def _from_memory(
             return None
         raise
     if status.stored is None and status.state not in OPEN | UNDER_WAY:
+        mention(SENT_AGAIN)
         return None
-    async with revoked_on_failure(wire, token, memory):
-        return await _go_on(wire, token, status, file, on_progress)
+    try:
+        async with revoked_on_failure(wire, token, memory):
+            return await _go_on(wire, token, status, file, on_progress)
+    except RefusedError as refused:
+        if refused.code not in LOST:
+            raise
+        mention(SENT_AGAIN)
+        return None
 
 
 async def _go_on(  # noqa: PLR0913 - which upload, how far it is, of what

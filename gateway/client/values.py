@@ -93,6 +93,8 @@ class Status:
 
     def refusal(self) -> RefusedError:
         """Return the error of an upload that will never be stored."""
+        if self.state in {"waiting", "uploading"}:  # what had arrived is gone
+            return RefusedError("aborted", "The storage no longer has what was sent: upload it again.", _CONFLICT)
         return self.problem or RefusedError(self.state, f"The upload was {self.state}.", _CONFLICT)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.client import Client, FileError, GatewayError, Progress, RefusedError, UnreachableError
+from gateway.client.progress import heard_by
 from tests.client.proxy import Fault, Proxy, before
 from tests.client.sites import Site, standing
 from tests.gateways import API_KEY
@@ -244,6 +245,40 @@ def test_state_that_is_of_no_use_is_removed(faulty: Faulty, large: Path, tmp_pat
     assert faulty.site.content(stored.object.key) == large.read_bytes()
     assert faulty.bucket.count("PUT") == 5
     assert list(state.iterdir()) == []
+
+
+def test_what_the_storage_no_longer_has_is_sent_again(faulty: Faulty, large: Path, tmp_path: Path) -> None:
+    state, heard = tmp_path / "state", list[str]()
+    faulty.bucket.faults.append(Fault("PUT", "partNumber=5", "cut request", times=5))
+    with pytest.raises(GatewayError):
+        faulty.client.upload(large, policy="parts", state=state)
+    _forget_uploads(faulty)
+    faulty.bucket.requests.clear()
+    with heard_by(heard.append):
+        stored = faulty.client.upload(large, policy="parts", state=state)
+    assert faulty.site.content(stored.object.key) == large.read_bytes()
+    assert heard == ["the storage no longer has what was sent, sending it again"]
+    assert list(state.iterdir()) == []
+
+
+def test_a_ticket_whose_upload_the_storage_no_longer_has_is_refused_in_so_many_words(
+    faulty: Faulty, large: Path
+) -> None:
+    token = _begun(faulty, large, part_checksums=True)
+    _forget_uploads(faulty)
+    with pytest.raises(RefusedError) as raised:
+        faulty.client.resume(large, token)
+    assert (raised.value.code, raised.value.detail) == (
+        "aborted",
+        "The storage no longer has what was sent: upload it again.",
+    )
+
+
+def _forget_uploads(faulty: Faulty) -> None:
+    """Lose all that has arrived and is not stored, as a bucket's lifecycle rule or a restarted one does."""
+    s3, bucket = faulty.site.s3.admin_s3(), faulty.site.s3.bucket
+    for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 def test_a_multipart_upload_that_somebody_began_is_gone_on_with(faulty: Faulty, large: Path) -> None:
