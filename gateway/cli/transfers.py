@@ -95,8 +95,13 @@ def transfer(
     name_of: Callable[[Item], str],
     move: "Callable[[Item, Callable[[Progress], None]], Moved]",
     report: Report,
+    *,
+    goes_on: bool = True,
 ) -> None:
-    """Move one item after the other, each with its bar; what fails is told, and the others go on."""
+    """Move one item after the other, each with its bar; what fails is told, and the others go on.
+
+    `goes_on` says whether a later call takes up what an interrupted one has left.
+    """
     from gateway.client import GatewayError  # noqa: PLC0415 - see Exit.of
 
     try:
@@ -108,7 +113,8 @@ def transfer(
             else:
                 report.done(moved)
     except KeyboardInterrupt:
-        say("Interrupted: the same command goes on where this one stopped.", to_stderr=True)
+        what_now = "the same command goes on where this one stopped" if goes_on else "called again, it begins anew"
+        say(f"Interrupted: {what_now}.", to_stderr=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
     raise typer.Exit(report.code)
 

@@ -35,7 +35,7 @@ def upload(
             stored = client.upload(file, policy=policy, progress=tell, state=state)
             return Moved(f"{stored.object.key} {stored.link}", _document(file, stored))
 
-        transfer(files, str, move, report)
+        transfer(files, str, move, report, goes_on=resume)
 
 
 def state_folder() -> Path:

@@ -274,6 +274,16 @@ def test_ctrl_c_ends_it_at_once_and_the_same_command_goes_on(
     assert bucket.count("PUT") == 1
 
 
+def test_ctrl_c_promises_nothing_where_nothing_is_to_be_resumed(
+    env: Mapping[str, str], large: Path, bucket: Proxy
+) -> None:
+    bucket.faults.append(Fault("PUT", "partNumber=8", "cut request", times=99))
+    with running("upload", str(large), "--policy", "parts", "--no-resume", env=env) as command:
+        bucket.wait_for(lambda: bucket.count("PUT", "partNumber=8") > 1)
+        assert command.signal(signal.SIGINT) == 130
+    assert command.stderr == ["Interrupted: called again, it begins anew."]
+
+
 def test_on_a_terminal_there_is_a_bar_for_each_file(env: Mapping[str, str], notes: Path, large: Path) -> None:
     written, code = on_a_terminal([*GATEWAY, "upload", "--policy", "parts", str(notes), str(large)], env)
     assert code == 0
