@@ -98,10 +98,12 @@ def dev(
         s3_port = _next(port)
     port = bound.getsockname()[1]
     # Half of the start is imports, and the other half is waiting for MiniStack.
-    Thread(target=__import__, args=("gateway.app",), daemon=True).start()
+    importing = Thread(target=__import__, args=("gateway.app",), daemon=True)
+    importing.start()
     try:
         store = _start_store(data_dir, _origins(port), s3_port)
     except StartError as error:
+        importing.join()  # a process that ends in the middle of an import may abort
         raise Failure(str(error)) from None
     try:
         _run(bound, store, data_dir, _secrets(data_dir, api_key), began)
