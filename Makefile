@@ -24,7 +24,8 @@ run: .venv/.server ## the gateway with an S3 server of its own, on http://127.0.
 
 test: .venv/.dev ## all tests but those over Ceph, with real servers, clients and browser, and coverage (ARGS="tests/s3 -k name")
 	@.ci/need nginx=nginx-light chromium=chromium wrk=wrk openssl=openssl curl=curl node=nodejs npm=npm \
-		git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core
+		git=git git-lfs=git-lfs /usr/share/fonts=fonts-dejavu-core \
+		clamd=clamav-daemon redis-server=redis-server /usr/share/misc/magic.mgc=libmagic1
 	@tests/protocols/install
 	@$(BIN)/pytest -n $(WORKERS) --ignore=tests/ceph $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
 
@@ -54,8 +55,8 @@ bench-quick: .venv/.dev ## the benchmark in 90 s, without npm
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
 
 lock: .venv/.uv ## pin what pyproject.toml asks for (UPGRADE=1: the newest of it)
-	@$(COMPILE) pyproject.toml --extra server --group check --group test -o requirements/dev.lock
-	@$(COMPILE) pyproject.toml --extra server --constraints requirements/dev.lock -o requirements/server.lock
+	@$(COMPILE) pyproject.toml --extra server --extra magic --extra redis --group check --group test -o requirements/dev.lock
+	@$(COMPILE) pyproject.toml --extra server --extra magic --extra redis --constraints requirements/dev.lock -o requirements/server.lock
 	@$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
 	@$(COMPILE) gateway/cli/ministack.in -o gateway/cli/ministack.lock
 	@$(COMPILE) localstack/requirements.in -o localstack/requirements.lock

@@ -23,12 +23,10 @@ from gateway.http.routes import health, links, objects, site, uploads
 from gateway.http.static_files import ROOT_DIR, STATIC_DIR
 from gateway.protocols import active_storage, git_lfs, uppy
 from gateway.s3.bucket import Bucket
-from gateway.s3.clients import Patience, Place
-from gateway.s3.credentials import CredentialSource, open_session
-from gateway.s3.s3_storage import S3Storage
+from gateway.s3.credentials import CredentialSource
 from gateway.s3.sigv4 import Credentials
 from gateway.settings import Settings
-from gateway.uploads import Uploads
+from gateway.wiring import lay_foundation
 
 # Each of these asks OpenTelemetry on every request; an environment variable could turn its exporters on.
 TELEMETRY_OFF: TelemetryConfig = {
@@ -110,27 +108,16 @@ def _origins(settings: Settings) -> Origins:
 
 
 def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[], float]) -> Gateway:
-    session = open_session(settings.region, credentials)
-    storage = S3Storage(
-        session,
-        Place(
-            settings.bucket,
-            settings.region,
-            settings.storage_endpoint,
-            settings.storage_style(),
-            settings.expected_bucket_owner,
-        ),
-        Patience(threads=settings.storage_threads, deadline=settings.storage_timeout),
-    )
-    tokens = settings.tokens()
+    foundation = lay_foundation(settings, credentials)
+    tokens = foundation.tokens
     return Gateway(
         tenants=settings.tenant_values(),
         tokens=tokens,
         authenticator=Authenticator(settings, tokens),
         bucket=Bucket(settings.public_endpoint(), settings.region),
-        credentials=CredentialSource(session.get_credentials),
-        storage=storage,
-        uploads=Uploads(storage, tokens, secrets.token_urlsafe, copy_threshold=settings.copy_threshold),
+        credentials=CredentialSource(foundation.session.get_credentials),
+        storage=foundation.storage,
+        uploads=foundation.uploads,
         clock=lambda: int(clock()),
         random_name=lambda: secrets.token_hex(NAME_BYTES),
         put_expires_in=settings.put_expires_in,

@@ -1,16 +1,97 @@
-"""Proof: whether the bytes that arrived are what was granted, by what the store says of them and by their front."""
+"""Proof: whether the bytes that arrived are what was granted: by what the store says of them, their form, a scan."""
 
-from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, objection
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, MediaType, objection
 from gateway.errors import Code
+from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
+from gateway.s3.parts import MIB
 from gateway.s3.storage import Head, Storage
 
+BLOCK = MIB  # bytes of a read for the scanner: each has a deadline of its own
 
-async def objection_to(storage: Storage, grant: Grant, at: str, source: Head) -> Code | None:
-    """Tell what speaks against the bytes under the key `at`; None when they are proved. Raises Changed."""
-    if source.size > grant.size or (grant.exact and source.size != grant.size):
-        return Code.SIZE_MISMATCH
-    if source.content_type != grant.content_type or grant.checksum_sha256 not in {None, source.checksum_sha256}:
-        return Code.CONTENT_MISMATCH
-    front = await storage.read(at, if_match=source.etag, size=min(FRONT_BYTES, source.size))
-    return objection(BY_EXTENSION[grant.key.extension], front, source.size)
+
+class Unscanned(Exception):  # noqa: N818 - an answer that callers go on from, not a fault
+    """The bytes have to be scanned, and this process has no scanner."""
+
+
+class Scanner(Protocol):
+    """Looks for malware."""
+
+    async def is_clean(self, blocks: AsyncIterator[bytes]) -> bool:
+        """Tell whether all these bytes were scanned and nothing was found; raises `scanner-unavailable`."""
+
+
+class SecondOpinion(Protocol):
+    """Somebody else's judgement of a type."""
+
+    async def agrees(self, media_type: MediaType, front: bytes) -> bool:
+        """Tell whether the front may be of that type; raises `scanner-unavailable`."""
+
+
+class Proof:
+    """Judges what lies in the bucket. `scans` tells which uploads have to be called clean by the scanner."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        scans: Callable[[ObjectKey], bool] = lambda _: False,
+        scan_limit: int | None = None,
+        scanner: Scanner | None = None,
+        second_opinion: SecondOpinion | None = None,
+    ) -> None:
+        """Take what proof stands on; `scan_limit` (bytes) is how much the scanner looks at."""
+        self._storage = storage
+        self._scan_limit = scan_limit
+        self._scanner = scanner
+        self._second_opinion = second_opinion
+        self.scans = scans
+
+    async def objection(self, grant: Grant, at: str, source: Head) -> Code | None:
+        """Tell what speaks against the bytes under the key `at`; None when they are proved.
+
+        Raises Changed, Unscanned and `scanner-unavailable`.
+        """
+        if source.size > grant.size or (grant.exact and source.size != grant.size):
+            return Code.SIZE_MISMATCH
+        if source.content_type != grant.content_type or grant.checksum_sha256 not in {None, source.checksum_sha256}:
+            return Code.CONTENT_MISMATCH
+        code = await self._content_objection(grant.key, at, source)
+        if code is None and self.scans(grant.key) and not await self._is_clean(at, source):
+            return Code.INFECTED
+        return code
+
+    async def _content_objection(self, key: ObjectKey, at: str, source: Head) -> Code | None:
+        media_type = BY_EXTENSION[key.extension]
+        end_size = min(media_type.end_bytes, source.size)
+        front, end = await asyncio.gather(
+            self._storage.read(at, if_match=source.etag, size=min(FRONT_BYTES, source.size)),
+            self._end(at, source, end_size),
+        )
+        limit = self._scan_limit if self.scans(key) else None
+        code = objection(media_type, front, source.size, end, unpacked_limit=limit)
+        if (
+            code is None
+            and self._second_opinion is not None
+            and not await self._second_opinion.agrees(media_type, front)
+        ):
+            return Code.CONTENT_MISMATCH
+        return code
+
+    async def _end(self, at: str, source: Head, size: int) -> bytes:
+        if not size:
+            return b""
+        return await self._storage.read(at, if_match=source.etag, size=size, first=source.size - size)
+
+    async def _is_clean(self, at: str, source: Head) -> bool:
+        if self._scanner is None:
+            raise Unscanned
+        return await self._scanner.is_clean(self._blocks(at, source))
+
+    async def _blocks(self, at: str, source: Head) -> AsyncIterator[bytes]:
+        for first in range(0, source.size, BLOCK):
+            yield await self._storage.read(at, if_match=source.etag, size=min(BLOCK, source.size - first), first=first)

@@ -6,10 +6,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.grants.app_tokens import MAX_LINK_AGE
-from gateway.grants.policies import MAX_SINGLE_PUT, MULTIPART_FROM, Policy, Tenant
+from gateway.grants.policies import MAX_SINGLE_PUT, MULTIPART_FROM, Policy, Quota, Tenant
 from gateway.grants.principals import Action
 from gateway.s3.parts import MAX_OBJECT
-from gateway.setting_values import File, JwksUrl, Name, Secret, Secrets, Size, Whole
+from gateway.setting_values import (
+    File,
+    JwksUrl,
+    Name,
+    Secret,
+    Secrets,
+    Size,
+    WebhookSecrets,
+    WebhookUrl,
+    Whole,
+)
 
 
 class _Table(BaseModel):
@@ -20,6 +30,24 @@ def _check_media_type(text: str) -> str:
     if text not in MEDIA_TYPES:
         raise ValueError("has to be a media type that the gateway knows: docs/settings.md lists them")
     return text
+
+
+class QuotaSettings(_Table):
+    """How much a policy grants within `window` seconds."""
+
+    uploads: Annotated[Whole, Field(ge=1)] | None = None
+    bytes: Annotated[Size, Field(ge=1)] | None = None
+    window: Annotated[Whole, Field(ge=1, le=2_678_400)] = 3600
+
+    def value(self) -> Quota:
+        """Return the quota."""
+        return Quota(self.uploads, self.bytes, self.window)
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.uploads is None and self.bytes is None:
+            raise ValueError("has to limit uploads, bytes or both")
+        return self
 
 
 class PolicySettings(_Table):
@@ -35,6 +63,8 @@ class PolicySettings(_Table):
     multipart_expires_in: Annotated[Whole, Field(ge=60, le=604_800)] = 86_400
     link_expires_in: Annotated[Whole, Field(ge=60, le=MAX_LINK_AGE)] = 86_400
     protocols: list[Literal["uppy", "active-storage", "git-lfs"]] = []
+    scan: bool = False
+    quota: QuotaSettings | None = None
 
     def value(self, name: str, put_expires_in: int) -> Policy:
         """Return the policy of that name."""
@@ -51,13 +81,24 @@ class PolicySettings(_Table):
             self.multipart_from,
             self.multipart_expires_in,
             frozenset(self.protocols),
+            self.scan,
+            None if self.quota is None else self.quota.value(),
         )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.min_size > self.max_size:
             raise ValueError("has a min_size above its max_size")
+        if self.quota is not None and self.quota.bytes is not None and self.quota.bytes < self.max_size:
+            raise ValueError("has a quota of fewer bytes than its max_size, which would never be granted")
         return self
+
+
+class WebhookSettings(_Table):
+    """Where a tenant's application hears of its objects, and the secrets that sign what it hears, newest last."""
+
+    url: WebhookUrl
+    secrets: WebhookSecrets
 
 
 class ApiKeySettings(_Table):
@@ -78,6 +119,7 @@ class TenantSettings(_Table):
     unlimited_links: bool = False
     api_keys: list[ApiKeySettings] = []
     policies: dict[Name, PolicySettings] = {}
+    webhook: WebhookSettings | None = None
 
     def value(self, name: str, put_expires_in: int) -> Tenant:
         """Return the tenant of that name."""

@@ -5,6 +5,7 @@ The checks raise ValueError with the rest of a sentence that begins with the set
 
 import os
 import re
+from base64 import b64decode
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -127,15 +128,20 @@ def check_region(text: str) -> str:
 
 def check_jwks_url(text: str) -> str:
     """Pass https, and http on this machine."""
+    return _url(text, "has to be the https address of a JWKS (http is for this machine alone)")
+
+
+def _url(text: str, complaint: str) -> str:
+    """Pass https, and http on this machine, without credentials and fragment."""
     try:
         url = urlsplit(text)
         host, plain = url.hostname or "", "@" not in url.netloc and not url.fragment and url.port != 0
     except ValueError:
-        host, plain = "", False
+        raise ValueError(complaint) from None
     if not (text.isascii() and text.isprintable() and " " not in text and "\\" not in text and plain and host):
-        raise ValueError("has to be the https address of a JWKS")
+        raise ValueError(complaint)
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
-        raise ValueError("has to be an https address (http is for this machine alone)")
+        raise ValueError(complaint)
     return text
 
 
@@ -146,10 +152,59 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def check_webhook_url(text: str) -> str:
+    """Pass the address of a webhook: https, or http on this machine, without credentials and fragment."""
+    return _url(text, "has to be an https address (http is for this machine alone), without credentials and fragment")
+
+
+def check_queue_url(text: str) -> str:
+    """Pass the URL of an SQS queue, as SQS gives it: the origin that is called, the account and the name."""
+    url = urlsplit(text)
+    if re.fullmatch(r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}", url.path) is None or url.query or url.fragment:
+        raise ValueError("has to be the URL of an SQS queue: https://sqs.<region>.amazonaws.com/<account>/<name>")
+    parse_origin(f"{url.scheme}://{url.netloc}")
+    return text
+
+
+def check_webhook_secret(secret: SecretStr) -> SecretStr:
+    """Pass a secret as Standard Webhooks writes it: `whsec_` and the base64 of 24 to 64 bytes."""
+    prefix, encoded = secret.get_secret_value()[:6], secret.get_secret_value()[6:]
+    try:
+        length = len(b64decode(encoded, validate=True))
+    except ValueError:
+        length = 0
+    if prefix != "whsec_" or not 24 <= length <= 64:  # noqa: PLR2004 - the specification's bounds
+        raise ValueError("has to be 'whsec_' and the base64 of 24 to 64 random bytes")
+    return secret
+
+
+def check_limits_url(secret: SecretStr) -> SecretStr:
+    """Pass the address of a Redis, which may hold a password."""
+    url = urlsplit(secret.get_secret_value())
+    if url.scheme not in {"redis", "rediss", "redis+unix"}:
+        raise ValueError("has to be the address of a Redis: redis://host:6379, rediss:// or redis+unix:///path")
+    return secret
+
+
+def parse_network(text: str) -> str:
+    """Return a network in CIDR form."""
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("has to be a network such as 10.0.0.0/8 or 192.0.2.7 (no host bits set)") from None
+
+
 def check_file(path: Path) -> Path:
     """Pass a file that is there. os.path, as Path raises where a folder may not be searched."""
     if not os.path.isfile(path):  # noqa: PTH113 - see above
         raise ValueError("has to be a file that is there")
+    return path
+
+
+def check_socket(path: Path) -> Path:
+    """Pass where a socket may be; who listens there may come and go."""
+    if not path.is_absolute():
+        raise ValueError("has to be the absolute path of a socket")
     return path
 
 
@@ -171,5 +226,12 @@ Name = Annotated[str, AfterValidator(check_name)]
 BucketName = Annotated[str, AfterValidator(check_bucket)]
 Region = Annotated[str, AfterValidator(check_region)]
 JwksUrl = Annotated[str, AfterValidator(check_jwks_url)]
+WebhookUrl = Annotated[str, AfterValidator(check_webhook_url)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(check_webhook_secret)]
+WebhookSecrets = Annotated[list[WebhookSecret], AfterValidator(check_distinct)]
+QueueUrl = Annotated[str, AfterValidator(check_queue_url)]
+LimitsUrl = Annotated[SecretStr, AfterValidator(check_limits_url)]
+Network = Annotated[str, AfterValidator(parse_network)]
 File = Annotated[Path, AfterValidator(check_file)]
+Socket = Annotated[Path, AfterValidator(check_socket)]
 Directory = Annotated[Path, AfterValidator(check_directory)]

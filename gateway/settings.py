@@ -19,7 +19,7 @@ from gateway.grants.app_tokens import AppTokens
 from gateway.grants.policies import MAX_SINGLE_PUT, Tenant
 from gateway.grants.tokens import Tokens
 from gateway.s3.endpoints import Endpoint
-from gateway.s3.parts import MIN_PART
+from gateway.s3.parts import MIB, MIN_PART
 from gateway.setting_complaints import complaint
 from gateway.setting_sources import SettingsError, config_file, dotenv, environment, nested, read_table
 from gateway.setting_tables import JwtSettings, TenantSettings
@@ -27,18 +27,26 @@ from gateway.setting_values import (
     BucketName,
     Directory,
     Host,
+    LimitsUrl,
     Name,
+    Network,
     Origin,
     Proxy,
+    QueueUrl,
     Region,
     Secrets,
     Size,
+    Socket,
     Whole,
     refuse_truth,
     reveal,
 )
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")  # a bucket that a wildcard certificate covers
+
+
+# What is called, and the how manieth time: `storage.copy:1`.
+CRASH_AT = r"^[a-z]+\.[a-z_]+:[1-9][0-9]*$"
 
 
 class Settings(BaseSettings):
@@ -70,6 +78,16 @@ class Settings(BaseSettings):
 
     put_expires_in: Annotated[Whole, Field(ge=60, le=3600)] = 900
     get_expires_in: Annotated[Whole, Field(ge=60, le=3600)] = 300
+
+    events_queue: QueueUrl | None = None
+    clamd_socket: Socket | None = None
+    scan_limit: Annotated[Size, Field(ge=1)] = 25 * MIB
+    scan_timeout: Annotated[Whole, Field(ge=1, le=3600)] = 120
+    webhook_networks: list[Network] = []
+    magic: bool = False
+    limits_url: LimitsUrl | None = None
+    limits_when_down: Literal["open", "closed"] = "open"
+    crash_at: Annotated[str, Field(pattern=CRASH_AT)] | None = None
 
     static_dir: Directory | None = None
     root_dir: Directory | None = None
@@ -116,11 +134,30 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _what_is_scanned_can_be(self) -> Self:
+        for name, tenant in self.tenants.items():
+            for policy in (key for key, policy in tenant.policies.items() if policy.scan):
+                if self.clamd_socket is None or self.events_queue is None:
+                    raise ValueError(
+                        f"tenants.{name}.policies.{policy} scans, which the worker does: it needs GATEWAY_EVENTS_QUEUE "
+                        "and GATEWAY_CLAMD_SOCKET"
+                    )
+                if tenant.policies[policy].max_size > self.scan_limit:
+                    raise ValueError(
+                        f"tenants.{name}.policies.{policy} takes files that are too large to be scanned: max_size is "
+                        "at most GATEWAY_SCAN_LIMIT"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _every_secret_is_one_s_own(self) -> Self:
         secrets = [*self.secret_keys, *(jwt.secret for jwt in self.jwt_issuers if jwt.secret)]
         secrets += (secret for tenant in self.tenants.values() for secret in tenant.app_secrets)
+        secrets += (secret for tenant in self.tenants.values() if tenant.webhook for secret in tenant.webhook.secrets)
         if len({secret.get_secret_value() for secret in secrets}) < len(secrets):
-            raise ValueError("GATEWAY_SECRET_KEYS, app_secrets and JWT secrets share a secret: each needs its own")
+            raise ValueError(
+                "GATEWAY_SECRET_KEYS, app_secrets, webhook and JWT secrets share a secret: each needs its own"
+            )
         return self
 
     def tenant_values(self) -> dict[str, Tenant]:

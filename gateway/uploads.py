@@ -20,7 +20,7 @@ from gateway.grants.tokens import Tokens
 from gateway.markers import Marker, State, marker_of
 from gateway.objects import StoredObject, described, stored_object
 from gateway.promotion import COPIED_PART, COPY_THRESHOLD, Promotion
-from gateway.proof import objection_to
+from gateway.proof import Proof, Unscanned
 from gateway.s3.bucket import GRANT_METADATA, check_grant_token
 from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Storage
 from gateway.states import States
@@ -53,6 +53,7 @@ class Uploads:
         tokens: Tokens,
         nonce: Callable[[], str],
         *,
+        proof: Proof | None = None,
         answer_within: float = ANSWER_WITHIN,
         copy_threshold: int = COPY_THRESHOLD,
         copied_part: int = COPIED_PART,
@@ -61,6 +62,7 @@ class Uploads:
         """Take what the use cases stand on; times are in seconds, `copy_threshold` and `copied_part` in bytes."""
         self._storage = storage
         self._tokens = tokens
+        self._proof = proof or Proof(storage)
         self._answer_within = answer_within
         self._states = States(storage, nonce)
         self._pause = pause
@@ -95,7 +97,13 @@ class Uploads:
             return await self._arriving(key, ticket.multipart)
         if state is None and key.by_form:
             state = await self._storage.head(key.upload_key)
-        return Outcome(State.WAITING if state is None else State.UPLOADED)
+        return self._unproved(key, state)
+
+    def _unproved(self, key: ObjectKey, there: Head | None) -> Outcome:
+        """Tell of bytes that nobody has judged yet; the worker scans them also where nobody completes the upload."""
+        if there is not None and self._proof.scans(key):
+            return Outcome(State.SCANNING, retry_after=RETRY_AFTER)
+        return Outcome(State.WAITING if there is None else State.UPLOADED)
 
     async def find(self, key: ObjectKey) -> StoredObject:
         """Describe what is stored; raises `not-found`, also for what a late copy brought back under a dead key."""
@@ -185,8 +193,7 @@ class Uploads:
         try:
             parts = await self._storage.list_parts(key.upload_key, multipart.upload_id)
         except Gone:  # joined a moment ago, or dropped by a lifecycle rule
-            there = await self._storage.head(key.upload_key)
-            return Outcome(State.WAITING if there is None else State.UPLOADED)
+            return self._unproved(key, await self._storage.head(key.upload_key))
         return Outcome(State.UPLOADING if parts else State.WAITING, parts=parts)
 
     async def _complete(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Outcome:
@@ -200,6 +207,8 @@ class Uploads:
                 marker = marker_of(state) or await self._settle(ticket.grant, state)
             except Changed:
                 continue
+            except Unscanned:
+                return Outcome(State.SCANNING, retry_after=RETRY_AFTER)
             return await self._concluded(key, marker, state)
         raise Refusal(Code.CONTENT_CHANGED)
 
@@ -227,7 +236,7 @@ class Uploads:
             raise Refusal(Code.NOT_UPLOADED)
         target = await self._storage.head(key.key)
         if target is None or key.content_addressed:  # there, somebody else's upload may be what is stored
-            code = await objection_to(self._storage, grant, at, source)
+            code = await self._proof.objection(grant, at, source)
             marker = Marker(State.STORED) if code is None else Marker(State.REJECTED, code)
         if target is None and marker.state is State.STORED:
             metadata = described(grant, source)

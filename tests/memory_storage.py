@@ -85,9 +85,9 @@ class MemoryStorage:
         stored = self.objects.get(key)
         return None if stored is None else stored.head
 
-    async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+    async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
         await asyncio.sleep(0)
-        return self._matching(key, if_match).body[:size]
+        return self._matching(key, if_match).body[first : first + size]
 
     async def copy(
         self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]

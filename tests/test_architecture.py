@@ -26,6 +26,8 @@ BOTO: Final = frozenset(
         "gateway.s3.multipart_calls",
         "gateway.s3.s3_storage",
         "gateway.s3.credentials",
+        "gateway.worker.sqs",
+        "gateway.wiring",
         "gateway.cli",
     }
 )

@@ -214,6 +214,15 @@ def test_defaults_are_closed() -> None:
         "allowed_origins": [],
         "put_expires_in": 900,
         "get_expires_in": 300,
+        "events_queue": None,
+        "clamd_socket": None,
+        "scan_limit": 26_214_400,
+        "scan_timeout": 120,
+        "webhook_networks": [],
+        "magic": False,
+        "limits_url": None,
+        "limits_when_down": "open",
+        "crash_at": None,
         "static_dir": None,
         "root_dir": None,
         "docs": False,
@@ -480,7 +489,7 @@ def test_a_weak_secret_ends_the_process_with_one_plain_line(value: str, reason: 
 
 @pytest.mark.threat(46)
 def test_one_secret_serves_one_purpose(environment: Environment) -> None:
-    shared = "GATEWAY_SECRET_KEYS, app_secrets and JWT secrets share a secret: each needs its own."
+    shared = "GATEWAY_SECRET_KEYS, app_secrets, webhook and JWT secrets share a secret: each needs its own."
     environment(GATEWAY_SECRET_KEYS=[SECRETS[0], SECRETS[1]])
     assert line() == shared
     environment(

@@ -164,9 +164,9 @@ class Stepped:
         await self._my_turn()
         return await self._storage.head(key)
 
-    async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+    async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
         await self._my_turn()
-        return await self._storage.read(key, if_match=if_match, size=size)
+        return await self._storage.read(key, if_match=if_match, size=size, first=first)
 
     async def copy(
         self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]

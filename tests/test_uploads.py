@@ -188,9 +188,9 @@ async def test_proof_reads_the_front_and_no_more() -> None:
     sizes = []
 
     class Reading(MemoryStorage):
-        async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+        async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
             sizes.append(size)
-            return await super().read(key, if_match=if_match, size=size)
+            return await super().read(key, if_match=if_match, size=size, first=first)
 
     storage = Reading(NOW)
     body = b"a line\n" * 10_000
@@ -447,9 +447,9 @@ async def test_bytes_swapped_at_any_moment_are_never_promoted_unproved() -> None
                 del self.objects[KEY.upload_key]
                 arrive(self, grant, script)
 
-        async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+        async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
             self.swap()
-            front = await super().read(key, if_match=if_match, size=size)
+            front = await super().read(key, if_match=if_match, size=size, first=first)
             self.swap()
             return front
 

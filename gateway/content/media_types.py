@@ -22,6 +22,7 @@ class MediaType:
     name: str  # in lower case, without parameters
     extensions: tuple[str, ...]  # the first is the one in keys; no other type has any of them
     inline: bool  # cannot run script when a browser shows it
+    end_bytes: int = 0  # how much of the object's end proof reads beside its front
 
 
 def _proves_nothing(_front: bytes, _size: int) -> bool:
@@ -77,10 +78,18 @@ def check_extension(media_type: MediaType, filename: Filename) -> None:
         raise Refusal(Code.EXTENSION_MISMATCH)
 
 
-def objection(media_type: MediaType, front: bytes, size: int) -> Code | None:
-    """Say what speaks against taking `size` bytes, of which `front` is the first min(4096, size), for `media_type`.
+def objection(
+    media_type: MediaType,
+    front: bytes,
+    size: int,
+    end: bytes = b"",  # noqa: ARG001 - for archives, whose directory lies there
+    *,
+    unpacked_limit: int | None = None,  # noqa: ARG001 - as above
+) -> Code | None:
+    """Say what speaks against taking `size` bytes for `media_type`; None when they prove it.
 
-    `active-content` comes before `content-mismatch`. None when the front proves the type.
+    `front` is the first min(4096, size) of them, `end` the last min(end_bytes, size). An archive may unpack to
+    `unpacked_limit` bytes, or as many as any may. `active-content` comes before `content-mismatch`.
     """
     # Octets are not searched: no browser runs them, since every download of theirs is an attachment of that very type
     # (gateway/s3/downloads.py), and what they are is for whoever opens the saved file. Source code is full of markup.

@@ -22,10 +22,20 @@ METADATA_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What may be granted within `window` seconds: so many uploads, and so many bytes in all; None for any number."""
+
+    uploads: int | None
+    size: int | None
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Sizes in bytes, lifetimes in seconds. `media_types` holds what may be uploaded, by name.
 
-    `protocols` are the dialects beside our own that may be spoken under this policy.
+    `protocols` are the dialects beside our own that may be spoken under this policy. With `scan` nothing is promoted
+    that the scanner has not called clean.
     """
 
     name: str
@@ -40,6 +50,8 @@ class Policy:
     multipart_from: int = MULTIPART_FROM
     multipart_expires_in: int = 86_400
     protocols: frozenset[str] = frozenset()
+    scan: bool = False
+    quota: Quota | None = None
 
     def divides(self, size: int | None) -> bool:
         """Whether that many bytes go in parts; bytes that nobody has counted yet do."""

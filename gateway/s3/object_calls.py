@@ -46,37 +46,39 @@ class ObjectCalls:
                 return None
             raise
 
-    def read(self, key: str, if_match: str, size: int) -> bytes:
+    def read(self, key: str, if_match: str, size: int, first: int = 0) -> bytes:
         """See Storage."""
         request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key, "IfMatch": if_match}
         if size:
-            request["Range"] = f"bytes=0-{size - 1}"
+            request["Range"] = f"bytes={first}-{first + size - 1}"
         with understood(Changed):
             for _ in range(self._clients.patience.attempts - 1):
                 try:
-                    return self._front(request, size)
+                    return self._range(request, size, first)
                 except (IncompleteReadError, ResponseStreamingError):
                     continue  # botocore repeats a call, but not the reading of its body
-            return self._front(request, size)
+            return self._range(request, size, first)
 
-    def _front(self, request: "GetObjectRequestTypeDef", size: int) -> bytes:
+    def _range(self, request: "GetObjectRequestTypeDef", size: int, first: int) -> bytes:
         try:
             answer = self._clients.usual().get_object(**request)
         except ClientError as error:
             if code_of(error) not in {"InvalidRange", "416"}:
                 raise
+            if first:
+                raise Changed from None  # it lies within what was seen
             # No range of an empty object can be satisfied; asked without one, the store checks If-Match too.
             unranged = request.copy()
             del unranged["Range"]
             answer = self._clients.usual().get_object(**unranged)
         with closing(answer["Body"]) as body:
-            expect(answer, "ContentLength", "ETag")
+            expect(answer, "ContentLength", "ETag", *["ContentRange"] * bool(first))
             if answer["ETag"] != request["IfMatch"]:
                 raise Changed  # a store that takes no notice of If-Match
-            front, whole = body.read(size), min(size, answer["ContentLength"])
-        if len(front) < whole:  # botocore looks at the length only of a body that is read to its end
-            raise IncompleteReadError(actual_bytes=len(front), expected_bytes=whole)
-        return front
+            found, whole = body.read(size), min(size, answer["ContentLength"])
+        if len(found) < whole:  # botocore looks at the length only of a body that is read to its end
+            raise IncompleteReadError(actual_bytes=len(found), expected_bytes=whole)
+        return found
 
     def copy(self, source: str, target: str, if_match: str, content_type: str, metadata: Mapping[str, str]) -> None:
         """See Storage."""

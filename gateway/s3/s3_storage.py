@@ -51,9 +51,9 @@ class S3Storage:
         """See Storage."""
         return await self._call(partial(self._objects.head, key))
 
-    async def read(self, key: str, *, if_match: str, size: int) -> bytes:
+    async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
         """See Storage."""
-        return await self._call(partial(self._objects.read, key, if_match, size))
+        return await self._call(partial(self._objects.read, key, if_match, size, first))
 
     async def copy(
         self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]

@@ -54,8 +54,11 @@ class Storage(Protocol):
     async def head(self, key: str) -> Head | None:
         """Describe an object; None when there is none."""
 
-    async def read(self, key: str, *, if_match: str, size: int) -> bytes:
-        """Return the first `size` bytes, all when there are fewer; raises Changed."""
+    async def read(self, key: str, *, if_match: str, size: int, first: int = 0) -> bytes:
+        """Return `size` bytes from byte `first` on, fewer where the object ends before.
+
+        `first` is 0, or lies within what `if_match` names. Raises Changed.
+        """
 
     async def copy(
         self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]

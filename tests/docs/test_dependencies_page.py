@@ -31,6 +31,8 @@ def inputs(name: str) -> list[str]:
         ("### The package", PROJECT["project"]["dependencies"]),
         ("### Extra `client`", PROJECT["project"]["optional-dependencies"]["client"]),
         ("### Extra `server`", PROJECT["project"]["optional-dependencies"]["server"]),
+        ("### Extra `magic`", PROJECT["project"]["optional-dependencies"]["magic"]),
+        ("### Extra `redis`", PROJECT["project"]["optional-dependencies"]["redis"]),
         ("### Group `check`", PROJECT["dependency-groups"]["check"]),
         ("### Group `test`", PROJECT["dependency-groups"]["test"]),
         ("### To build", PROJECT["build-system"]["requires"]),
@@ -56,6 +58,6 @@ def test_each_client_from_npm_has_its_version_and_a_reason() -> None:
 
 
 def test_there_are_no_other_groups_and_extras() -> None:
-    assert list(PROJECT["project"]["optional-dependencies"]) == ["client", "server"]
+    assert list(PROJECT["project"]["optional-dependencies"]) == ["client", "server", "magic", "redis"]
     assert list(PROJECT["dependency-groups"]) == ["check", "test"]
     assert all(f"`{name}`" in PAGE for name in inputs("requirements/bootstrap.in"))

@@ -9,7 +9,14 @@ from pydantic.fields import FieldInfo
 
 from gateway.content.media_types import MEDIA_TYPES
 from gateway.setting_sources import OTHER_NAMES, PREFIX
-from gateway.setting_tables import ApiKeySettings, JwtSettings, PolicySettings, TenantSettings
+from gateway.setting_tables import (
+    ApiKeySettings,
+    JwtSettings,
+    PolicySettings,
+    QuotaSettings,
+    TenantSettings,
+    WebhookSettings,
+)
 from gateway.settings import Settings
 from tests.docs.pages import page, rows
 
@@ -59,6 +66,8 @@ def default_of(model: type[BaseModel], name: str) -> str:
         ("## All settings", Settings, PREFIX),
         ("## A tenant", TenantSettings, ""),
         ("## A policy", PolicySettings, ""),
+        ("## A quota", QuotaSettings, ""),
+        ("## A webhook", WebhookSettings, ""),
         ("## An API key", ApiKeySettings, ""),
         ("## An issuer of JWTs", JwtSettings, ""),
     ],
