@@ -28,6 +28,15 @@ def appeared(body: str) -> Sequence[Appeared]:
     return [each for each in found if each is not None]
 
 
+def is_test(body: str) -> bool:
+    """Whether this is the event that S3 sends when notifications are set up."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(message, dict) and message.get("Event") == "s3:TestEvent"
+
+
 def _appeared(record: object) -> Appeared | None:
     match record:
         case {"eventName": str(name), "s3": {"object": {"key": str(key), **told}}} if "ObjectCreated:" in name:

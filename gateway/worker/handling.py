@@ -1,0 +1,107 @@
+"""Handling: what one event of the bucket leads to: a completion, an announcement, or nothing.
+
+Everything is decided by what lies in the bucket now. An event only says where to look, so that events that come twice,
+late or out of order change nothing: an upload is completed as long as it has no marker, and a marker is announced by
+the event of its own writing.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+from gateway.errors import Code, Refusal
+from gateway.grants.keys import ObjectKey
+from gateway.markers import Marker, State
+from gateway.s3.storage import Head
+from gateway.states import States
+from gateway.uploads import Uploads
+from gateway.worker.events import Appeared
+
+FOREIGN: Final = "foreign"  # no upload of ours, or a copy that only a claim names
+SUPERSEDED: Final = "superseded"  # something else lies there by now, and has an event of its own
+ANNOUNCED: Final = "announced"
+UNDELIVERED: Final = "undelivered"
+
+
+class Undelivered(Exception):  # noqa: N818 - an answer that callers go on from, not a fault
+    """Nobody took the announcement: it has to be made again."""
+
+
+class Again(Enum):
+    """What has to be tried again, and after how many seconds at most."""
+
+    COMPLETION = 900
+    ANNOUNCEMENT = 21_600
+
+
+# A store or scanner that is out, and bytes that changed five times while they were proved. All else is final.
+_RETRIED = {Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE, Code.CONTENT_CHANGED}
+
+
+class Announcing(Protocol):
+    """Tells applications of markers."""
+
+    async def announce(self, key: ObjectKey, head: Head, marker: Marker) -> None:
+        """Announce the marker that lies under the key's state as `head`; raises Undelivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What came of an event, in one word: a state, a refusal's code, or one of the words above.
+
+    Without `again` it is final.
+    """
+
+    outcome: str
+    key: ObjectKey | None = None
+    again: Again | None = None
+
+
+class Handling:
+    """Handles events, any number at once, in any number of processes."""
+
+    def __init__(self, states: States, uploads: Uploads, announcer: Announcing) -> None:
+        """Take where states lie, and what is done about them."""
+        self._states = states
+        self._uploads = uploads
+        self._announcer = announcer
+
+    async def handle(self, event: Appeared) -> Handled:
+        """Do what the event calls for; raises nothing but bugs."""
+        key = _upload_of(event.key)
+        if key is None:
+            return Handled(FOREIGN)
+        try:
+            return Handled(await self._outcome(key, event), key)
+        except Undelivered:
+            return Handled(UNDELIVERED, key, Again.ANNOUNCEMENT)
+        except Refusal as refusal:
+            return Handled(refusal.code.code, key, Again.COMPLETION if refusal.code in _RETRIED else None)
+
+    async def _outcome(self, key: ObjectKey, event: Appeared) -> str:
+        head, marker = await self._states.look(key)
+        if head is None or marker is None:
+            return await self._complete(key)
+        if event.key != key.state_key or event.etag not in {None, head.etag.strip('"')}:
+            return SUPERSEDED
+        await self._announcer.announce(key, head, marker)
+        return ANNOUNCED
+
+    async def _complete(self, key: ObjectKey) -> State:
+        ticket = await self._uploads.granted(key)
+        while (outcome := await self._uploads.complete(ticket)).state is State.PROMOTING:
+            pass  # a large copy goes on; each answer took its time
+        if outcome.state is State.SCANNING:  # this worker was given no scanner
+            raise Refusal(Code.SCANNER_UNAVAILABLE)
+        return outcome.state
+
+
+def _upload_of(text: str) -> ObjectKey | None:
+    """Read the key of an upload or of its state, None for anything else."""
+    for upload_key in (text, text.rpartition("/")[0]):
+        try:
+            key = ObjectKey.parse_upload_key(upload_key)
+        except Refusal:
+            continue
+        return key if text in {key.upload_key, key.state_key} else None
+    return None
