@@ -8,33 +8,36 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
 
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Crashing:
     """Stands for a part of the gateway, and dies after the step."""
 
-    def __init__(self, part: object, name: str, crash_at: str, *, die: Callable[[], object] | None = None) -> None:
-        """Take the part, by which name steps call it, and the step."""
+    def __init__(self, part: object, name: str, crash_at: str, *, die: Callable[[], object] = _kill) -> None:
+        """Take the part, by which name steps call it, and the step; `calls` counts them all."""
+        self.calls: Counter[str] = Counter()
         self._part = part
         self._name = name
         self._crash_at = crash_at
-        self._die = die or _kill
-        self._calls: Counter[str] = Counter()
+        self._die = die
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the part has
         """Return what the part has; what it answers to the step, nobody hears."""
         found = getattr(self._part, name)
-        if not self._crash_at.startswith(f"{self._name}.{name}:"):
-            return found
-        return self._watched(name, found)
+        return self._watched(name, found) if iscoroutinefunction(found) else found
 
     def _watched(self, name: str, call: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
         async def watched(*arguments: object, **named: object) -> object:
-            self._calls[name] += 1
-            step = f"{self._name}.{name}:{self._calls[name]}"
+            self.calls[name] += 1
+            step = f"{self._name}.{name}:{self.calls[name]}"
             try:
                 return await call(*arguments, **named)
             finally:
@@ -47,7 +50,3 @@ class Crashing:
 def crashing(part: T, name: str, crash_at: str | None) -> T:
     """Return the part itself, or where a step is named, one that dies after it."""
     return part if crash_at is None else cast("T", Crashing(part, name, crash_at))
-
-
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
