@@ -12,12 +12,14 @@ The flow, as types. Each step takes only what the step before has made, so no pa
     browser   PUT, or its parts ─▶ incoming/…    (the bucket refuses what is not as granted)
     complete  ticket ─▶ Grant ─▶ join the parts ─▶ head ─▶ front ─▶ proof ─▶ copy, if-match ─▶ objects/…
               ─▶ marker over incoming/…
+              ─▶ webhook    (the bucket's events make the worker run the same steps for browsers that never came back)
     download  link ─▶ 307 to a presigned GET of objects/…, its type and disposition forced
 
 The layers. Imports point one way, from below:
 
     cli                      commands; what they run is imported when they run
-    app                      create_app, the only place that wires
+    app, wiring              create_app and create_worker: what is wired is wired here
+    worker                   the bucket's events, scans, webhooks, the reaper
     protocols                Uppy, Active Storage, Git LFS: translated to the same policies and use cases
     http                     routes, schemas, authentication, origin, the guard before all of it
     uploads                  completion, status, abort, delete: the use cases, free of HTTP; beside it assembly of
@@ -30,8 +32,9 @@ The layers. Imports point one way, from below:
 
 Everything up to grants and s3.bucket is pure: no I/O, no clock, no environment, no randomness but by argument.
 
-What it refuses to do. It carries no file, in either direction: proof reads at most 4 KiB from the front of an object.
-It keeps no database: what it must remember is sealed in tokens or lies in the bucket. It never frees a key under
+What it refuses to do. It carries no file, in either direction: proof reads at most 4 KiB from the front of an object
+and 256 KiB from the end of an archive, and only the worker, never the API, reads a whole object, where it is to be
+scanned. It keeps no database: what it must remember is sealed in tokens or lies in the bucket. It never frees a key under
 incoming/, so that one key only ever holds one content. It serves nothing from disk but /favicon.ico, /robots.txt and
 /static. It allows nothing that no policy names, and has no default for any secret.
 
