@@ -5,6 +5,7 @@ from gateway.errors import Code, Refusal
 from gateway.grants.app_tokens import Link, Receipt
 from gateway.grants.policies import Grant, Policy
 from gateway.grants.tickets import Ticket
+from gateway.grants.tokens import Tokens
 from gateway.http import schemas
 from gateway.http.calls import Call
 from gateway.http.problems import Problem, describe
@@ -88,6 +89,22 @@ def stored(found: StoredObject) -> schemas.Object:
     }
 
 
+def receipt(tokens: Tokens, found: StoredObject, issued_at: int) -> str:
+    """Write the receipt of a stored object; `issued_at`, in seconds, is the moment of storing or a little before."""
+    statement = Receipt(
+        found.key,
+        found.size,
+        found.content_type,
+        found.checksum_sha256,
+        found.checksum_type,
+        found.etag,
+        found.principal,
+        issued_at,
+        issued_at + RECEIPT_EXPIRES_IN,
+    )
+    return tokens.app(found.key.tenant).seal_receipt(statement)
+
+
 def link_url(base_url: str, token: str, filename: Filename | None) -> str:
     """Write the address of a link; its last segment is for people and for `curl -O`, and decides nothing."""
     url = f"{base_url}/d/{token}"
@@ -108,7 +125,7 @@ def status(call: Call, outcome: Outcome) -> schemas.Status:
         "status": outcome.state,
         "parts": [{"part_number": part.number, "size": part.size, "etag": part.etag} for part in outcome.parts],
         "object": None if found is None else stored(found),
-        "receipt": None if found is None else _receipt(call, found),
+        "receipt": None if found is None else receipt(call.gateway.tokens, found, _issued_at(call, found)),
         "link": None if found is None else _link(call, found),
         "problem": None if outcome.code is None else _problem(call, outcome.code),
         "retry_after": outcome.retry_after,
@@ -136,22 +153,6 @@ def policy(allowed: Policy) -> schemas.PolicySummary:
 def _issued_at(call: Call, found: StoredObject) -> int:
     """Return the moment of storing, so that a repeat is answered alike; never our future, if the store's clock errs."""
     return min(found.stored_at, call.gateway.clock())  # a call may have begun seconds before its object was stored
-
-
-def _receipt(call: Call, found: StoredObject) -> str:
-    issued_at = _issued_at(call, found)
-    receipt = Receipt(
-        found.key,
-        found.size,
-        found.content_type,
-        found.checksum_sha256,
-        found.checksum_type,
-        found.etag,
-        found.principal,
-        issued_at,
-        issued_at + RECEIPT_EXPIRES_IN,
-    )
-    return call.gateway.tokens.app(found.key.tenant).seal_receipt(receipt)
 
 
 def _link(call: Call, found: StoredObject) -> str:
