@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.servers import clamd as clamd_server
 from tests.servers import ministack as ministack_server
 from tests.servers import moto_server
+from tests.servers.clamd import ClamdServer
 from tests.servers.nginx import Certificate
 from tests.servers.s3 import S3Server
 from tests.servers.shared import Leader, ask
@@ -76,3 +78,10 @@ def s3_server(request: pytest.FixtureRequest) -> S3Server:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """For TLS on 127.0.0.1 and localhost; `certificate.context()` trusts it."""
     return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClamdServer]:
+    """Finds `EICAR` and `MARKER` of `tests.servers.clamd`; each worker has its own, which starts in no time."""
+    with clamd_server.running(tmp_path_factory.mktemp("clamd")) as server:
+        yield server
