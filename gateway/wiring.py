@@ -1,8 +1,9 @@
 """From the settings to what the API, the worker and the reaper stand on."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import boto3
 
@@ -16,7 +17,19 @@ from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
 from gateway.s3.storage import Storage
 from gateway.settings import Settings
+from gateway.states import States
 from gateway.uploads import ANSWER_WITHIN, Uploads
+from gateway.worker.announcements import Announcer
+from gateway.worker.clamd import Clamd
+from gateway.worker.consumer import Consumer, Tempo
+from gateway.worker.handling import Handling
+from gateway.worker.health import Check
+from gateway.worker.queue import Queue
+from gateway.worker.reports import ReportedDelivery, ReportedScanner
+from gateway.worker.sqs import SqsQueue
+from gateway.worker.webhooks import Webhooks, configured
+
+WORK_WITHIN = 43_200.0  # seconds that a worker waits for one upload: SQS keeps a message in hand no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +88,55 @@ def scans(settings: Settings) -> Callable[[ObjectKey], bool]:
     }
     otherwise = any(demands.values())
     return lambda key: demands.get((key.tenant, key.policy), otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The loop, and what it needs to be reached."""
+
+    consumer: Consumer
+    checks: Sequence[Check]
+    queue: Queue
+    storage: Storage
+
+    def close(self) -> None:
+        """Let threads and connections go."""
+        self.queue.close()
+        self.storage.close()
+
+
+def create_worker(  # noqa: PLR0913 - what only a command knows
+    settings: Settings,
+    events_queue: str,
+    credentials: Credentials | None = None,
+    *,
+    clock: Callable[[], float],
+    stopwatch: Callable[[], float],
+    report: Callable[[Mapping[str, object]], None],
+    tempo: Tempo | None = None,
+) -> Worker:
+    """Return a worker on the queue of that URL; nothing is connected to yet.
+
+    `clock` gives seconds since the epoch, `stopwatch` seconds from anywhere on; `report` gets one mapping for each
+    event, scan and webhook.
+    """
+    crash_at = settings.crash_at
+    clamd = None if settings.clamd_socket is None else Clamd(settings.clamd_socket, settings.scan_timeout)
+    scanner = None if clamd is None else ReportedScanner(crashing(clamd, "scanner", crash_at), stopwatch, report)
+    foundation = lay_foundation(settings, credentials, scanner=scanner, answer_within=WORK_WITHIN)
+    storage = foundation.storage
+    queue = crashing(SqsQueue(foundation.session, events_queue, settings.region), "queue", crash_at)
+    networks = [ip_network(text) for text in settings.webhook_networks]
+    delivery = ReportedDelivery(Webhooks(configured(settings), clock, networks=networks), stopwatch, report)
+    announcer = crashing(Announcer(storage, foundation.tokens, delivery), "announcer", crash_at)
+    handling = Handling(States(storage, secrets.token_urlsafe), foundation.uploads, announcer)
+    consumer = Consumer(
+        queue,
+        handling.handle,
+        clock=stopwatch,
+        random=secrets.SystemRandom().random,
+        report=report,
+        tempo=tempo,
+    )
+    checks = [queue.check, storage.check, *([] if clamd is None else [clamd.check])]
+    return Worker(consumer, checks, queue, storage)

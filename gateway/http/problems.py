@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
@@ -113,7 +114,7 @@ def other_responses() -> dict[int | str, dict[str, Any]]:
     return {"default": {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
 
-def install(app: FastAPI) -> None:
+def install(app: Starlette) -> None:
     """Let `app` answer every error with a problem document."""
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -69,15 +69,16 @@ def understood(*meant: type[Exception]) -> Iterator[None]:
         raise meaning from error
 
 
-def report(error: Exception) -> None:
-    """Log what went wrong, without botocore's text: it holds URLs."""
+def report(error: Exception, who: str = "storage") -> None:
+    """Log what went wrong with the storage, or another service of the kind, without botocore's text: it holds URLs."""
     if not isinstance(error, ClientError):
-        log.warning("the storage does not answer: %s", type(error).__name__)
+        log.warning("the %s does not answer: %s", who, type(error).__name__)
         return
     answer = error.response["ResponseMetadata"]
     log.log(
         logging.WARNING if answer["HTTPStatusCode"] >= 500 else logging.ERROR,  # noqa: PLR2004 - 4xx does not heal by itself
-        "the storage refuses %s: %s, status %s, request %s, after %s retries, the bucket's region %s",
+        "the %s refuses %s: %s, status %s, request %s, after %s retries, the bucket's region %s",
+        who,
         error.operation_name,
         code_of(error),
         answer["HTTPStatusCode"],

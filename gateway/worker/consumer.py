@@ -15,6 +15,7 @@ from gateway.errors import Refusal
 from gateway.worker.events import Appeared, appeared, is_test
 from gateway.worker.handling import Again, Handled
 from gateway.worker.queue import Message, Queue
+from gateway.worker.reports import Clock, Report, milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,9 @@ class Consumer:
         queue: Queue,
         handle: Callable[[Appeared], Awaitable[Handled]],
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         random: Callable[[], float],
-        report: Callable[[Mapping[str, object]], None],
+        report: Report,
         tempo: Tempo | None = None,
     ) -> None:
         """Take the queue and what handles events; `clock` runs in seconds, `random` gives 0 … 1.
@@ -72,6 +73,11 @@ class Consumer:
     def stop(self) -> None:
         """Receive no more; `run` returns when what is in hand is finished or handed back."""
         self._stopped.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped.is_set()
 
     def alive(self, within: float) -> bool:
         """Whether the loop has gone round within so many seconds."""
@@ -186,13 +192,13 @@ class Consumer:
 
 def delay(deliveries: int, again: Again, random: float) -> int:
     """Return the seconds until a message comes again: more after each delivery, the last quarter at random."""
-    longest = min(FIRST_AGAIN * 4 ** min(deliveries - 1, 8), again.value)
+    longest: int = min(FIRST_AGAIN * 4 ** min(deliveries - 1, 8), again.value)
     return round(longest * (0.75 + random / 4))
 
 
 def _line(handled: Handled, seconds: float, deliveries: int, again_in: int | None) -> Mapping[str, object]:
     key = handled.key
     place = {} if key is None else {"key": key.upload_key, "tenant": key.tenant, "policy": key.policy}
-    line = {"event": "upload", **place, "outcome": handled.outcome, "ms": round(seconds * 1000, 1)}
+    line = {"event": "upload", **place, "outcome": handled.outcome, "ms": milliseconds(seconds)}
     again = {} if again_in is None else {"again_in": again_in}
     return {**line, "deliveries": deliveries, **again}

@@ -16,15 +16,12 @@ from gateway.s3.storage import Head
 from gateway.states import States
 from gateway.uploads import Uploads
 from gateway.worker.events import Appeared
+from gateway.worker.webhooks import Undelivered
 
 FOREIGN: Final = "foreign"  # no upload of ours, or a copy that only a claim names
 SUPERSEDED: Final = "superseded"  # something else lies there by now, and has an event of its own
 ANNOUNCED: Final = "announced"
 UNDELIVERED: Final = "undelivered"
-
-
-class Undelivered(Exception):  # noqa: N818 - an answer that callers go on from, not a fault
-    """Nobody took the announcement: it has to be made again."""
 
 
 class Again(Enum):
