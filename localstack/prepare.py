@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from gateway.cli.provision import USER, AccessKey, fresh_access_key, iam_client, s3_client
+from gateway.cli.provision import USER, AccessKey, fresh_access_key, iam_client, queue_url, s3_client
 from gateway.s3 import documents
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ def prepare(endpoint: str, region: str, origins: list[str]) -> dict[str, str]:
         Bucket=bucket,
         LifecycleConfiguration=documents.lifecycle(),  # type: ignore[arg-type] # a plain dict
     )
-    key = _user(endpoint, region, outputs["ApiPolicyArn"])
+    key = _user(endpoint, region, [outputs["ApiPolicyArn"], outputs["WorkerPolicyArn"]])
     return {
         "GATEWAY_BUCKET": bucket,
         "GATEWAY_REGION": region,
         "GATEWAY_STORAGE_ENDPOINT": endpoint,
+        "GATEWAY_EVENTS_QUEUE": queue_url(endpoint, outputs["EventsQueueUrl"]),
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": key.access_key_id,
@@ -71,11 +72,12 @@ def deploy(cloudformation: "CloudFormationClient", origins: list[str]) -> dict[s
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def _user(endpoint: str, region: str, policy_arn: str) -> AccessKey:
+def _user(endpoint: str, region: str, policy_arns: list[str]) -> AccessKey:
     iam = iam_client(endpoint, region, ADMIN)
     if not any(user["UserName"] == USER for user in iam.list_users()["Users"]):
         iam.create_user(UserName=USER)
-    iam.attach_user_policy(UserName=USER, PolicyArn=policy_arn)
+    for policy_arn in policy_arns:
+        iam.attach_user_policy(UserName=USER, PolicyArn=policy_arn)
     return fresh_access_key(iam, USER)
 
 

@@ -1,7 +1,7 @@
 """MiniStack, the S3 server of `gateway dev` and the tests: it verifies signatures and enforces IAM; a child process.
 
 Its state lives under the data folder and survives a SIGKILL, but IAM keys and the bucket's CORS it learnt since its
-last clean stop do not: so bucket, user and policies are applied again at each start, with a fresh access key.
+last clean stop do not: so bucket, queue, user and policies are applied again at each start, with a fresh access key.
 """
 
 import fcntl
@@ -17,7 +17,15 @@ from typing import IO
 
 from gateway.cli.child import POLL, Child, StartError, spawn
 from gateway.cli.environments import environment
-from gateway.cli.provision import AccessKey, iam_client, make_bucket, make_user, s3_client
+from gateway.cli.provision import (
+    AccessKey,
+    iam_client,
+    make_bucket,
+    make_queue,
+    make_user,
+    s3_client,
+    sqs_client,
+)
 
 LOCK = Path(__file__).with_name("ministack.lock")
 SERVICES = "s3,iam,sts,sqs,sns,cloudformation"
@@ -28,11 +36,15 @@ STOPPED_WITHIN = 2.0  # seconds that one may take whose starter is there: mostly
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running MiniStack with a bucket for the gateway: `gateway` may do what the API needs, `admin` anything."""
+    """A running MiniStack with a bucket for the gateway, and the URL of the `queue` that hears of its uploads.
+
+    `gateway` may do what the API and the worker need, `admin` anything.
+    """
 
     endpoint: str
     region: str
     bucket: str
+    queue: str
     gateway: AccessKey
     admin: AccessKey
     child: Child = field(repr=False)
@@ -71,12 +83,14 @@ def start(  # noqa: PLR0913 - each has its own default
     endpoint = f"http://127.0.0.1:{number}"
     try:
         child.wait_for(f"{endpoint}/_ministack/ready", READY_WITHIN)
-        make_bucket(s3_client(endpoint, region, admin), bucket, origins, require_tls=require_tls)
-        gateway = make_user(iam_client(endpoint, region, admin), bucket)
+        s3 = s3_client(endpoint, region, admin)
+        make_bucket(s3, bucket, origins, require_tls=require_tls)
+        queue = make_queue(sqs_client(endpoint, region, admin), s3, bucket)
+        gateway = make_user(iam_client(endpoint, region, admin), bucket, queue.arn)
     except BaseException:
         child.stop()
         raise
-    return Server(endpoint, region, bucket, gateway, admin, child)
+    return Server(endpoint, region, bucket, queue.url, gateway, admin, child)
 
 
 def _environ(data_dir: Path, port: int, region: str, admin: AccessKey) -> dict[str, str]:

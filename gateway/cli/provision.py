@@ -1,10 +1,11 @@
-"""For development and tests: a bucket as `gateway.s3.documents` wants it, and the gateway's least-privileged user."""
+"""For development and tests: bucket, queue and a least-privileged user, as `gateway.s3.documents` wants them."""
 
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -14,8 +15,10 @@ from gateway.s3 import documents
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 USER = "gateway"
+QUEUE = "gateway-events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,17 @@ def iam_client(endpoint: str, region: str, key: AccessKey) -> "IAMClient":
     )
 
 
+def sqs_client(endpoint: str, region: str, key: AccessKey) -> "SQSClient":
+    """Speak SQS to `endpoint` with `key`."""
+    return boto3.client(
+        "sqs",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=key.access_key_id,
+        aws_secret_access_key=key.secret_access_key,
+    )
+
+
 def make_bucket(s3: "S3Client", bucket: str, origins: Sequence[str], *, require_tls: bool = False) -> None:
     """Create `bucket` if need be, and (again) make it private with its CORS, lifecycle and policy."""
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
@@ -75,14 +89,74 @@ def make_bucket(s3: "S3Client", bucket: str, origins: Sequence[str], *, require_
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
-def make_user(iam: "IAMClient", bucket: str) -> AccessKey:
-    """Create the gateway's user if need be, set its policy, revoke its older access keys, and answer a fresh one."""
-    with suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_user(UserName=USER)
-    iam.put_user_policy(
-        UserName=USER, PolicyName="gateway-api", PolicyDocument=json.dumps(documents.api_policy(bucket))
+@dataclass(frozen=True, slots=True)
+class EventsQueue:
+    """A queue that hears of what appears under `incoming/`, and the one beside it for what is set aside."""
+
+    url: str
+    arn: str
+    dead_letter_url: str
+
+
+def make_queue(  # noqa: PLR0913 - two clients, two names, two numbers
+    sqs: "SQSClient",
+    s3: "S3Client",
+    bucket: str,
+    name: str = QUEUE,
+    *,
+    hidden: int = documents.HIDDEN_SECONDS,
+    deliveries: int = documents.MOST_DELIVERIES,
+) -> EventsQueue:
+    """Create the queue `name` and `<name>-dead` if need be, and (again) tell the bucket to send its events there.
+
+    `hidden` is in seconds; after `deliveries` an event is set aside.
+    """
+    dead_letter_url, dead_letter_arn = _queue(sqs, f"{name}-dead")
+    url, arn = _queue(sqs, name)
+    _set_attributes(sqs, dead_letter_url, documents.dead_letter_attributes())
+    attributes = documents.queue_attributes(dead_letter_arn, hidden=hidden, deliveries=deliveries)
+    _set_attributes(sqs, url, {**attributes, "Policy": documents.queue_policy(arn, bucket)})
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration=documents.notifications(arn),  # type: ignore[arg-type] # a plain dict
     )
-    return fresh_access_key(iam, USER)
+    return EventsQueue(url, arn, dead_letter_url)
+
+
+def queue_url(endpoint: str, given: str) -> str:
+    """Return the URL of a queue at the address where its server is called.
+
+    Servers on one's own machine may name themselves by a host that only the public DNS knows.
+    """
+    return endpoint + urlsplit(given).path
+
+
+def _queue(sqs: "SQSClient", name: str) -> tuple[str, str]:
+    """Create a queue if need be; return its URL and its ARN."""
+    url = queue_url(sqs.meta.endpoint_url, sqs.create_queue(QueueName=name)["QueueUrl"])
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
+
+
+def _set_attributes(sqs: "SQSClient", url: str, attributes: documents.Document) -> None:
+    """Set them: SQS takes each as a text. Given while a queue is created, others than before would be an error."""
+    texts = {name: json.dumps(value) for name, value in attributes.items()}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=texts)  # type: ignore[arg-type] # plain names
+
+
+def make_user(iam: "IAMClient", bucket: str, queue_arn: str | None = None, *, user: str = USER) -> AccessKey:
+    """Create the gateway's user if need be, set its policies, revoke its older access keys, and answer a fresh one.
+
+    With a queue it may run the worker as well.
+    """
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=user)
+    policies = {"gateway-api": documents.api_policy(bucket)}
+    if queue_arn is not None:
+        policies["gateway-worker"] = documents.worker_policy(queue_arn)
+    for name, policy in policies.items():
+        iam.put_user_policy(UserName=user, PolicyName=name, PolicyDocument=json.dumps(policy))
+    return fresh_access_key(iam, user)
 
 
 def fresh_access_key(iam: "IAMClient", user: str) -> AccessKey:

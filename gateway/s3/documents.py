@@ -1,7 +1,7 @@
-"""What the bucket must be told: CORS, lifecycle, bucket policy; and the policy of the user or role the gateway runs as.
+"""What the bucket and the queue of its events must be told, and the policies of the users or roles the gateway runs as.
 
-Each document is a plain dict as S3 and IAM take it. `infra/template.yaml` says the same in CloudFormation, and a test
-keeps the two equal.
+Each document is a plain dict as S3, SQS and IAM take it. `infra/template.yaml` says the same in CloudFormation, and a
+test keeps the two equal.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,10 @@ ALLOWED_METHODS = ("GET", "HEAD", "PUT", "POST")
 EXPOSED_HEADERS = ("ETag", "Location")
 CORS_MAX_AGE = 3600  # seconds; browsers cap it at 2 h (Chromium) or 24 h (Firefox)
 INCOMING_DAYS = 9  # the longest ticket, 7 days, and 2 more
+HIDDEN_SECONDS = 60  # a message from others, while a worker that then dies had it in hand
+KEPT_SECONDS = 14 * 86_400  # an event that nobody took; the most that SQS allows (CreateQueue, MessageRetentionPeriod)
+WAIT_SECONDS = 10  # of long polling, of at most 20 (CreateQueue, ReceiveMessageWaitTimeSeconds)
+MOST_DELIVERIES = 12  # of one event; then it is set aside
 
 
 def cors(origins: Sequence[str]) -> Document:
@@ -100,6 +104,79 @@ def api_policy(bucket: str) -> Document:
                 "Action": ["s3:DeleteObject"],
                 "Resource": [f"{_bucket(bucket)}/objects/*"],
             },
+        ],
+    }
+
+
+def notifications(queue_arn: str) -> Document:
+    """Tell the queue of every object that appears under `incoming/` (a `NotificationConfiguration`)."""
+    return {
+        "QueueConfigurations": [
+            {
+                "Id": "incoming",
+                "QueueArn": queue_arn,
+                "Events": ["s3:ObjectCreated:*"],
+                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "incoming/"}]}},
+            }
+        ]
+    }
+
+
+def queue_attributes(
+    dead_letter_arn: str, *, hidden: int = HIDDEN_SECONDS, deliveries: int = MOST_DELIVERIES
+) -> Document:
+    """Keep events, hide those in hand for `hidden` seconds, and set aside what was delivered `deliveries` times."""
+    return {
+        "VisibilityTimeout": hidden,
+        "ReceiveMessageWaitTimeSeconds": WAIT_SECONDS,
+        **dead_letter_attributes(),
+        "RedrivePolicy": {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": deliveries},
+    }
+
+
+def dead_letter_attributes() -> Document:
+    """Keep what was set aside; its age goes on from when it was sent, so that this is no longer than the other's."""
+    return {"MessageRetentionPeriod": KEPT_SECONDS}
+
+
+def queue_policy(queue_arn: str, bucket: str) -> Document:
+    """Let S3 send the events of this bucket, of the queue's own account, and nobody anything else."""
+    # The account too: a bucket's name can be somebody else's later.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "EventsOfTheBucket",
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": ["sqs:SendMessage"],
+                "Resource": [queue_arn],
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": _bucket(bucket)},
+                    "StringEquals": {"aws:SourceAccount": queue_arn.split(":")[4]},
+                },
+            }
+        ],
+    }
+
+
+def worker_policy(queue_arn: str) -> Document:
+    """Exactly the actions that the worker takes on its queue; on the bucket it takes those of the API."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Consume",
+                "Effect": "Allow",
+                "Action": [
+                    "sqs:ReceiveMessage",
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                ],
+                "Resource": [queue_arn],
+            }
         ],
     }
 

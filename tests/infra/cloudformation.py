@@ -8,6 +8,8 @@ import yaml
 
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 NO_VALUE = object()
+ACCOUNT = "111122223333"
+QUEUE_ARN = f"arn:aws:sqs:us-east-1:{ACCOUNT}:events"
 
 
 class Loader(yaml.SafeLoader):
@@ -27,7 +29,17 @@ Loader.add_multi_constructor("!", _tagged)
 def resolved(parameters: Mapping[str, Any], *, bucket: str) -> dict[str, Any]:
     """Return the properties of each resource of the template, by its name."""
     template = yaml.load(TEMPLATE.read_text("utf-8"), Loader)  # noqa: S506 - a subclass of the safe loader
-    names = {"Bucket": bucket, "AWS::Partition": "aws", "AWS::NoValue": NO_VALUE, "ApiPolicy": "the-api-policy"}
+    names = {
+        "Bucket": bucket,
+        "AWS::Partition": "aws",
+        "AWS::AccountId": ACCOUNT,
+        "AWS::NoValue": NO_VALUE,
+        "ApiPolicy": "the-api-policy",
+        "WorkerPolicy": "the-worker-policy",
+        "EventsQueue": "https://sqs.example/the-queue",
+        "EventsQueue.Arn": QUEUE_ARN,
+        "DeadLetterQueue.Arn": f"{QUEUE_ARN}-dead",
+    }
     names |= {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
     names |= parameters
     return {
@@ -38,19 +50,29 @@ def resolved(parameters: Mapping[str, Any], *, bucket: str) -> dict[str, Any]:
 
 def _resolve(value: Any, names: Mapping[str, Any], conditions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any YAML
     match value:
-        case {"Ref": name}:
+        case {"Ref": name} | {"GetAtt": name}:
             return names[name]
         case {"Sub": text}:
             for name, filling in names.items():
                 text = text.replace(f"${{{name}}}", str(filling))
             return text
         case {"If": [condition, yes, no]}:
-            left, right = (_resolve(side, names, conditions) for side in conditions[condition]["Equals"])
-            return _resolve(yes if left == right else no, names, conditions)
+            return _resolve(yes if _holds(conditions[condition], names) else no, names, conditions)
         case dict():
-            return {key: _resolve(item, names, conditions) for key, item in value.items()}
+            items = {key: _resolve(item, names, conditions) for key, item in value.items()}
+            return {key: item for key, item in items.items() if item is not NO_VALUE}
         case list():
-            items = [_resolve(item, names, conditions) for item in value]
-            return [item for item in items if item is not NO_VALUE]
+            found = [_resolve(item, names, conditions) for item in value]
+            return [item for item in found if item is not NO_VALUE]
         case _:
             return value
+
+
+def _holds(condition: Mapping[str, Any], names: Mapping[str, Any]) -> bool:
+    match condition:
+        case {"Not": [other]}:
+            return not _holds(other, names)
+        case {"Equals": [left, right]}:
+            return bool(_resolve(left, names, {}) == _resolve(right, names, {}))
+        case _:
+            raise ValueError(condition)

@@ -85,3 +85,63 @@ def test_the_gateway_may_list_read_and_write_its_two_prefixes_and_delete_only_st
         ("s3:AbortMultipartUpload", "arn:aws:s3:::files/objects/*"),
         ("s3:DeleteObject", "arn:aws:s3:::files/objects/*"),
     }
+
+
+QUEUE_ARN = "arn:aws:sqs:eu-central-1:111122223333:events"
+
+
+def test_the_queue_hears_of_every_object_that_appears_in_quarantine_and_of_no_other() -> None:
+    assert documents.notifications(QUEUE_ARN) == {
+        "QueueConfigurations": [
+            {
+                "Id": "incoming",
+                "QueueArn": QUEUE_ARN,
+                "Events": ["s3:ObjectCreated:*"],
+                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "incoming/"}]}},
+            }
+        ]
+    }
+
+
+def test_only_the_bucket_of_the_queue_s_own_account_may_send_to_it() -> None:
+    assert documents.queue_policy(QUEUE_ARN, "files") == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "EventsOfTheBucket",
+                "Effect": "Allow",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Action": ["sqs:SendMessage"],
+                "Resource": [QUEUE_ARN],
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": "arn:aws:s3:::files"},
+                    "StringEquals": {"aws:SourceAccount": "111122223333"},
+                },
+            }
+        ],
+    }
+
+
+def test_events_are_kept_for_two_weeks_and_set_aside_after_twelve_deliveries() -> None:
+    assert documents.queue_attributes(f"{QUEUE_ARN}-dead") == {
+        "VisibilityTimeout": 60,
+        "ReceiveMessageWaitTimeSeconds": 10,
+        "MessageRetentionPeriod": 1_209_600,
+        "RedrivePolicy": {"deadLetterTargetArn": f"{QUEUE_ARN}-dead", "maxReceiveCount": 12},
+    }
+    assert documents.dead_letter_attributes() == {"MessageRetentionPeriod": 1_209_600}
+
+
+def test_the_worker_may_take_events_from_its_queue_and_do_nothing_else_there() -> None:
+    [statement] = documents.worker_policy(QUEUE_ARN)["Statement"]
+    assert statement == {
+        "Sid": "Consume",
+        "Effect": "Allow",
+        "Action": [
+            "sqs:ReceiveMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+        ],
+        "Resource": [QUEUE_ARN],
+    }

@@ -36,6 +36,7 @@ def running(folder: Path) -> Iterator[S3Server]:
             access_key_id=made["AWS_ACCESS_KEY_ID"],
             secret_access_key=made["AWS_SECRET_ACCESS_KEY"],
             admin=ADMIN,
+            queue=made["GATEWAY_EVENTS_QUEUE"],
         )
     finally:
         child.stop()

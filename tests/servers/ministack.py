@@ -23,6 +23,7 @@ def running(folder: Path) -> Iterator[S3Server]:
             access_key_id=server.gateway.access_key_id,
             secret_access_key=server.gateway.secret_access_key,
             admin=server.admin,
+            queue=server.queue,
         )
     finally:
         server.stop()
