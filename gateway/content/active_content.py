@@ -3,10 +3,10 @@
 import re
 
 # Where the HTML tokeniser ends a tag's name (WHATWG HTML 13.2.5.8), or the window ends.
-_NAME_ENDS = rb"(?:[\t\n\f\r />]|\Z)"
+NAME_ENDS = rb"(?:[\t\n\f\r />]|\Z)"
 _TAG = re.compile(
     # These run script, or hold a document that does, by themselves; a namespace prefix does not change that in XML.
-    rb"<(?:(?:[a-z][a-z0-9_.-]{0,31}:)?(?:script|svg|html|body|iframe|frameset|foreignobject)" + _NAME_ENDS +
+    rb"<(?:(?:[a-z][a-z0-9_.-]{0,31}:)?(?:script|svg|html|body|iframe|frameset|foreignobject)" + NAME_ENDS +
     # These do with an attribute; without one they are how manuals write a placeholder.
     rb"|(?:object|embed|applet|base|meta|link)[\t\n\f\r /][^<>=]{0,64}="
     # Document types, conditional comments, PHP and XSLT.
@@ -16,11 +16,12 @@ _TAG = re.compile(
 # What makes a browser that sniffs take a file for HTML or XML (WHATWG MIME Sniffing 7.1), and server pages.
 _DOCUMENT = re.compile(
     rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\t-\r ]*"
-    rb"<(?:!--|!doctype|!\[|\?|%|(?:head|h1|div|font|table|a|style|title|b|br|p|form|math|img)" + _NAME_ENDS + rb")"
+    rb"<(?:!--|!doctype|!\[|\?|%|(?:head|h1|div|font|table|a|style|title|b|br|p|form|math|img)" + NAME_ENDS + rb")"
 )  # fmt: skip
-# A JavaScript engine reads these first bytes of an image as a name and then a comment or an assignment.
-_SCRIPT_IN_IMAGE = re.compile(
-    rb"GIF8[79]a[\t-\r ]*(?:/[*/]|=[\t-\r -~])|\xff\xd8\xff[\xc0-\xfe]/[*/]|RIFF[\t-\r ]*(?:/[*/]|=[\t-\r -~])"
+# A JavaScript engine reads these first bytes of an image, font or MP3 as a name and then a comment or an assignment.
+_SCRIPT_IN_BINARY = re.compile(
+    rb"\xff\xd8\xff[\xc0-\xfe]/[*/]"
+    rb"|(?:GIF8[79]a|RIFF|BM|wOF2(?:OTTO|true|ttcf)|\xff[\xe0-\xfd])[\t-\r ]*(?:/[*/]|=[\t-\r -~])"
 )
 _MARKUP = re.compile(rb"<[a-z]")
 _NAMESPACE = re.compile(
@@ -57,20 +58,25 @@ _JAVASCRIPT_URLS = tuple(re.compile(first + _AVASCRIPT) for first in (b"j", _ref
 
 def holds_active_content(front: bytes) -> bool:
     """Tell whether a browser could run something in `front`, whatever type it is declared to be."""
-    if _SCRIPT_IN_IMAGE.match(front):
+    if _SCRIPT_IN_BINARY.match(front):
         return True
     if b"<" not in front:
         return False
-    # Without its NULs, UTF-16 of either byte order reads as ASCII, and so does a tag that is broken up by NULs.
-    folded = front.replace(b"\0", b"").lower()
+    folded = without_disguise(front)
     if _TAG.search(folded) or _DOCUMENT.match(folded):
         return True
     return _MARKUP.search(folded) is not None and _markup_runs(folded)
 
 
+def without_disguise(front: bytes) -> bytes:
+    """Drop NULs, so that UTF-16 of either byte order reads as ASCII, like a tag that they break up; lower case."""
+    return front.replace(b"\0", b"").lower()
+
+
+def holds_javascript_url(folded: bytes) -> bool:
+    """Tell whether `javascript:` stands anywhere in it, however its characters are written."""
+    return any(url.search(folded) for url in _JAVASCRIPT_URLS)
+
+
 def _markup_runs(folded: bytes) -> bool:
-    return (
-        _HANDLER.search(folded) is not None
-        or any(url.search(folded) for url in _JAVASCRIPT_URLS)
-        or _NAMESPACE.search(folded) is not None
-    )
+    return _HANDLER.search(folded) is not None or holds_javascript_url(folded) or _NAMESPACE.search(folded) is not None

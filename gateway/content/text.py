@@ -1,4 +1,4 @@
-"""Text: is the front of an object plain text, CSV or JSON? Pure, in linear time."""
+"""Text: is the front of an object plain text, CSV, Markdown or JSON? Pure, in linear time."""
 
 import codecs
 import json
@@ -21,6 +21,16 @@ def is_text(front: bytes, size: int) -> bool:
     except UnicodeError:
         return False
     return not front.startswith(b"#!") and not _holds_controls(front)
+
+
+def is_csv(front: bytes, size: int) -> bool:
+    """Text: RFC 4180's grammar is broken by most files called CSV, and no more is asked of them."""
+    return is_text(front, size)
+
+
+def is_markdown(front: bytes, size: int) -> bool:
+    """Text (RFC 7763, 1.1: there is no such thing as "invalid" Markdown)."""
+    return is_text(front, size)
 
 
 def _holds_controls(utf8: bytes) -> bool:
