@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
-from gateway import logs
+from gateway import logs, quotas
 from gateway.grants.keys import NAME_BYTES
 from gateway.http import problems
 from gateway.http.auth import Authenticator
@@ -58,12 +58,14 @@ def create_app(
     credentials: Credentials | None = None,
     clock: Callable[[], float] = time.time,
     log: Callable[[Mapping[str, object]], None] = logs.access,
+    uncounted: Callable[[int], None] = lambda _: None,
 ) -> FastAPI:
     """Return the gateway as an ASGI application, to be served or mounted. Nothing is connected to yet.
 
     boto3 finds the store's credentials (environment, profile, role) unless they are given.
+    `uncounted` hears of uploads that no quota counted, since the store of quotas did not answer: how many.
     """
-    gateway = _wire(settings, credentials, clock)
+    gateway = _wire(settings, credentials, clock, _quotas(settings, uncounted))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,7 +109,16 @@ def _origins(settings: Settings) -> Origins:
     )
 
 
-def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[], float]) -> Gateway:
+def _quotas(settings: Settings, uncounted: Callable[[int], None]) -> quotas.Quotas:
+    if settings.limits_url is None:
+        return quotas.in_memory()
+    url, refuses = settings.limits_url.get_secret_value(), settings.limits_when_down == "closed"
+    return quotas.in_redis(url, time.monotonic, refuses=refuses, uncounted=uncounted)
+
+
+def _wire(
+    settings: Settings, credentials: Credentials | None, clock: Callable[[], float], counts: quotas.Quotas
+) -> Gateway:
     foundation = lay_foundation(settings, credentials)
     tokens = foundation.tokens
     return Gateway(
@@ -118,6 +129,7 @@ def _wire(settings: Settings, credentials: Credentials | None, clock: Callable[[
         credentials=CredentialSource(foundation.session.get_credentials),
         storage=foundation.storage,
         uploads=foundation.uploads,
+        quotas=counts,
         clock=lambda: int(clock()),
         random_name=lambda: secrets.token_hex(NAME_BYTES),
         put_expires_in=settings.put_expires_in,

@@ -17,6 +17,10 @@ SECONDS = Histogram(
     "Time to answer, of requests that reached a route or a refusal.",
     buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 20),
 )
+UNCOUNTED = Counter(
+    "gateway_uncounted_uploads",
+    "Uploads that no quota counted, since the store of quotas did not answer: granted, or refused if so configured.",
+)
 
 
 def observe(line: Mapping[str, object]) -> None:
@@ -25,6 +29,11 @@ def observe(line: Mapping[str, object]) -> None:
     REQUESTS.labels(method if method in METHODS else "other", str(line["status"])).inc()
     if isinstance(milliseconds, int | float):
         SECONDS.observe(milliseconds / 1000)
+
+
+def uncounted(uploads: int) -> None:
+    """Count uploads that no quota counted."""
+    UNCOUNTED.inc(uploads)
 
 
 def expose(address: str, port: int) -> None:

@@ -43,12 +43,14 @@ OWNERS: Final[Mapping[str, frozenset[str]]] = {
     "httpx": frozenset({"gateway.client", "gateway.http.jwks", "gateway.worker.webhooks"}),
     "itsdangerous": frozenset({"gateway.grants.seals"}),
     "jwt": frozenset({"gateway.http.jwks", "gateway.http.jwts"}),
+    "limits": frozenset({"gateway.quotas"}),
     "prometheus_client": frozenset({"gateway.metrics"}),
     "pydantic": frozenset(
         {"gateway.http", "gateway.protocols", "gateway.settings", "gateway.setting_tables", "gateway.setting_values"}
     ),
     "pydantic_core": frozenset({"gateway.http.schemas", "gateway.setting_complaints"}),
     "pydantic_settings": frozenset({"gateway.settings", "gateway.setting_sources"}),
+    "redis": frozenset({"gateway.quotas"}),
     "rich": frozenset({"gateway.cli"}),
     "starlette": frozenset({"gateway.http", "gateway.protocols", "gateway.worker.health", "gateway.app"}),
     "structlog": frozenset({"gateway.logs", "gateway.cli"}),

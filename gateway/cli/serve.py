@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,7 +59,7 @@ def _run(settings: "Settings", bound: socket.socket, host: str, workers: int) ->
 
     with _count_together(settings):
         app = _application(settings)  # also for several workers: what is amiss is told here, once, and not by each
-        warn(settings)
+        warn(settings, workers)
         _expose(settings, host)
         name = bound.getsockname()
         structlog.get_logger().info("listening", address=name if isinstance(name, str) else f"{name[0]}:{name[1]}")
@@ -82,19 +82,20 @@ def _application(settings: "Settings") -> "FastAPI":
     from gateway.http.serving import settle  # noqa: PLC0415 - as above
 
     logs.configure(settings.log_level)
-    app = create_app(settings, log=logs.access if settings.metrics_port is None else _counting(logs.access))
+    app = create_app(settings, **_counted(logs.access)) if settings.metrics_port else create_app(settings)
     settle()
     return app
 
 
-def _counting(log: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:
+def _counted(log: Callable[[Mapping[str, object]], None]) -> dict[str, Any]:
+    """Return what lets an application count what it does."""
     from gateway import metrics  # noqa: PLC0415 - not before the folder that workers share is named
 
     def count(line: Mapping[str, object]) -> None:
         metrics.observe(line)
         log(line)
 
-    return count
+    return {"log": count, "uncounted": metrics.uncounted}
 
 
 def _count_together(settings: "Settings") -> ExitStack:
@@ -116,8 +117,8 @@ def _expose(settings: "Settings", host: str) -> None:
             raise Failure("GATEWAY_METRICS_PORT has to be a port that is free.") from None
 
 
-def warn(settings: "Settings") -> None:
-    """Tell at the start what will be refused later with `insecure-storage`."""
+def warn(settings: "Settings", workers: int = 1) -> None:
+    """Tell at the start what will be refused later with `insecure-storage`, and of quotas that are larger than set."""
     import structlog  # noqa: PLC0415 - see _run
 
     https = (settings.public_url or "").startswith("https:")
@@ -125,4 +126,10 @@ def warn(settings: "Settings") -> None:
         structlog.get_logger().warning(
             "uploads and links will be refused: GATEWAY_PUBLIC_URL is https, and the public storage endpoint is http, "
             "which a browser would block: give GATEWAY_PUBLIC_STORAGE_ENDPOINT an https address"
+        )
+    limited = any(policy.quota for tenant in settings.tenants.values() for policy in tenant.policies.values())
+    if limited and workers > 1 and settings.limits_url is None:
+        structlog.get_logger().warning(
+            "each of the workers counts quotas for itself, so that in all they grant as many times as much: "
+            "give GATEWAY_LIMITS_URL a Redis in which they count together"
         )

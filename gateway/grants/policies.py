@@ -29,6 +29,10 @@ class Quota:
     size: int | None
     window: int
 
+    def takes(self, uploads: int, size: int) -> bool:
+        """Whether so many uploads, of `size` bytes in all, can be granted within one window."""
+        return (self.uploads is None or uploads <= self.uploads) and (self.size is None or size <= self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -1,21 +1,23 @@
 """One request on its way through a route: who calls, from which origin, at what time, on which gateway."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Scope
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import Grant, Tenant
+from gateway.grants.policies import Grant, Policy, Tenant, Wish, allow
 from gateway.grants.principals import Action, Principal
 from gateway.grants.tickets import Ticket
 from gateway.grants.tokens import Tokens
 from gateway.http.auth import Authenticator
-from gateway.http.guard import ORIGIN
+from gateway.http.guard import HEADERS, ORIGIN
 from gateway.http.heads import FIELDS
 from gateway.http.origin import Origin
 from gateway.http.problems import REQUEST_ID
-from gateway.s3.bucket import Bucket
+from gateway.http.rate_limits import rate_limits
+from gateway.quotas import Quotas
+from gateway.s3.bucket import Bucket, check_grant_token
 from gateway.s3.credentials import CredentialSource
 from gateway.s3.part_uploads import PartUploads
 from gateway.s3.presigned import PresignedRequest
@@ -38,6 +40,7 @@ class Gateway:
     credentials: CredentialSource
     storage: Storage
     uploads: Uploads
+    quotas: Quotas
     clock: Callable[[], int]
     random_name: Callable[[], str]
     put_expires_in: int
@@ -48,6 +51,7 @@ class Gateway:
         self.storage.close()
         self.credentials.close()
         await self.authenticator.aclose()
+        await self.quotas.close()
 
 
 class Call:
@@ -124,6 +128,7 @@ class AuthenticatedCall(Call):
     """A call by a principal."""
 
     principal: Principal
+    _spent: tuple[Policy, int, int] | None = None
 
     async def authenticate(self) -> None:
         """Find out who calls; raises `unauthenticated`."""
@@ -135,6 +140,47 @@ class AuthenticatedCall(Call):
         """Return the principal if it may do this, else raise `forbidden`."""
         self.principal.require(action)
         return self.principal
+
+    async def grant(self, policy: Policy, wish: Wish, *, name: str, multipart: bool = False) -> Grant:
+        """Judge the wish, and count what is granted; raises what fits, and `too-many-requests` last."""
+        grant = self.judge(policy, wish, name=name, multipart=multipart)
+        await self.spend(policy, [grant])
+        return grant
+
+    def judge(self, policy: Policy, wish: Wish, *, name: str, multipart: bool = False, upload_name: str = "") -> Grant:
+        """Judge the wish, and count nothing yet: whoever calls this has to `spend` the grants before it answers."""
+        grant = allow(
+            self.principal, policy, wish, name=name, now=self.now, multipart=multipart, upload_name=upload_name
+        )
+        if policy.quota is not None:
+            check_grant_token(self.gateway.tokens.seal_grant_token(grant))
+        return grant
+
+    async def spend(self, policy: Policy, grants: Sequence[Grant]) -> None:
+        """Count grants under one policy, all or none, and tell what is left; raises `too-many-requests`.
+
+        A grant of at most so many bytes counts as many. Nothing is counted that could not go on.
+        """
+        if policy.quota is None or not grants:
+            return
+        self.bucket()
+        await self.credentials()
+        spent = policy, len(grants), sum(grant.size for grant in grants)
+        tally = await self.gateway.quotas.spend(self.principal.tenant, *spent)
+        refusal = tally.refusal
+        self.scope[HEADERS] += rate_limits(policy.name, tally.counts, None if refusal is None else refusal.retry_after)
+        if refusal is not None:
+            raise refusal
+        self._spent = spent
+
+    async def begun(self, upload: Awaitable[Ticket]) -> Ticket:
+        """Return the ticket of a multipart upload; where it cannot begin, what was counted for it is given back."""
+        try:
+            return await upload
+        except Refusal:
+            if self._spent is not None:
+                await self.gateway.quotas.give_back(self.principal.tenant, *self._spent)
+            raise
 
     @property
     def tenant(self) -> Tenant:

@@ -23,6 +23,7 @@ from gateway.http.problems import REQUEST_ID, internal_error, problem
 
 ORIGIN = "gateway.origin"  # the scope's entry: the request's Origin
 BODY = "gateway.body"  # the scope's entry: the bytes of the request's body, where it has one
+HEADERS = "gateway.headers"  # the scope's entry: a list, of what the response carries beside its own headers
 
 MAX_BODY = 65_536  # bytes
 # Bytes, by the last segment of a path: what may be longer, in our own interface and in the protocols of others.
@@ -79,6 +80,7 @@ class Guard:
         request_id = scope[REQUEST_ID] = urandom(_REQUEST_ID_BYTES).hex()
         path = _own_path(scope)
         outbound = _Outbound(send, [(b"x-request-id", request_id.encode()), *defaults(path)])
+        scope[HEADERS] = outbound.extra
         bug: Exception | None = None
         try:
             await self._answer(scope, path, receive, outbound)

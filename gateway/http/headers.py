@@ -26,7 +26,7 @@ _STATIC = (*EVERYWHERE, CROSS_ORIGIN)
 _OTHER = (*EVERYWHERE, SAME_ORIGIN)
 
 _VARY_ORIGIN: Header = (b"vary", b"Origin")
-_EXPOSED: Header = (b"access-control-expose-headers", b"Retry-After, X-Request-Id")
+_EXPOSED: Header = (b"access-control-expose-headers", b"RateLimit, RateLimit-Policy, Retry-After, X-Request-Id")
 _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE"),
     # The last two are sent by the JavaScript of Active Storage.

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from gateway.errors import Code, Refusal
-from gateway.grants.policies import Policy, allow
+from gateway.grants.policies import Policy
 from gateway.http.route import Authenticated
 from gateway.http.schemas import rfc3339
 from gateway.protocols.dialects import DialectRoute, routes, spoken_policy
@@ -95,7 +95,7 @@ async def create_direct_upload(call: Authenticated, wanted: DirectUploadRequest)
     wish = blob.wish(policy)
     if policy.checksum == "required" and wish.checksum_sha256 is None:
         raise Refusal(Code.CHECKSUM_REQUIRED, "This policy asks for a SHA-256 (base64, after 'sha256:'), not an MD5.")
-    grant = allow(call.principal, policy, wish, name=call.gateway.random_name(), now=call.now)
+    grant = await call.grant(policy, wish, name=call.gateway.random_name())
     ticket, put = await call.put_object(grant, expires_in=policy.put_expires_in)
     return {
         "id": grant.key.name,

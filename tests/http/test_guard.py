@@ -426,7 +426,7 @@ def test_what_is_no_request_for_a_path_is_refused(address: Address, line: bytes)
 def test_an_allowed_origin_may_read_answers_and_errors(address: Address, target: str) -> None:
     reply = get(address, target, f"Origin: {APP}")
     assert reply.one("access-control-allow-origin") == APP
-    assert reply.one("access-control-expose-headers") == "Retry-After, X-Request-Id"
+    assert reply.one("access-control-expose-headers") == "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
     assert reply.one("access-control-allow-credentials") is None
     assert reply.one("vary") == "Origin"
 

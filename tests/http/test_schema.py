@@ -28,7 +28,7 @@ from tests.servers.s3 import S3Server
 # Every operation, what it answers when all is well, and the refusals that are its own. Any request may meet the others
 # as well: 400, 408, 413, 414, 431 by what stands before the routes, and 500 where there is a bug.
 DOCUMENTED = {
-    ("POST", "/v1/uploads"): ["201", "401", "403", "413", "415", "422", "503"],
+    ("POST", "/v1/uploads"): ["201", "401", "403", "413", "415", "422", "429", "503"],
     ("GET", "/v1/uploads/{ticket}"): ["200", "401", "404", "503"],
     ("DELETE", "/v1/uploads/{ticket}"): ["204", "401", "404", "409", "503"],
     ("POST", "/v1/uploads/{ticket}/parts"): ["200", "401", "404", "413", "415", "422", "503"],

@@ -9,7 +9,7 @@ from gateway.assembly import ClaimedPart
 from gateway.content.media_types import parse_media_type
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import Policy, acting_as, allow, check_sha256
+from gateway.grants.policies import Policy, acting_as, check_sha256
 from gateway.grants.principals import Action, Kind, Limits
 from gateway.grants.tickets import Ticket
 from gateway.http import bodies, schemas
@@ -49,7 +49,13 @@ _MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
     "/uploads",
     status_code=201,
     responses=problem_responses(
-        *AUTHENTICATED, *WITH_BODY, *_POLICY, *_FILE, Code.STORAGE_UNAVAILABLE, Code.INSECURE_STORAGE
+        *AUTHENTICATED,
+        *WITH_BODY,
+        *_POLICY,
+        *_FILE,
+        Code.TOO_MANY_REQUESTS,
+        Code.STORAGE_UNAVAILABLE,
+        Code.INSECURE_STORAGE,
     ),
 )
 async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> schemas.Ticket:
@@ -57,19 +63,19 @@ async def create_upload(call: Authenticated, wanted: schemas.UploadRequest) -> s
     policy = call.tenant.policy_for(call.principal, wanted.policy)
     if policy.divides(wanted.size):
         return await _create_multipart(call, policy, wanted)
-    grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now)
+    grant = await call.grant(policy, wanted, name=call.gateway.random_name())
     ticket, put = await call.put_object(grant, expires_in=policy.put_expires_in)
     return bodies.ticket(call.base_url, grant, ticket, put, call.now)
 
 
 async def _create_multipart(call: AuthenticatedCall, policy: Policy, wanted: schemas.UploadRequest) -> schemas.Ticket:
-    grant = allow(call.principal, policy, wanted, name=call.gateway.random_name(), now=call.now, multipart=True)
+    grant = await call.grant(policy, wanted, name=call.gateway.random_name(), multipart=True)
     plan = Plan.of(grant.size)
     call.bucket()
     await call.credentials()  # nothing is begun that could not go on
-    ticket = await call.gateway.uploads.create_multipart(
-        grant, part_size=plan.part_size, checksums=policy.checksum == "required" or wanted.part_checksums
-    )
+    checksums = policy.checksum == "required" or wanted.part_checksums
+    upload = call.gateway.uploads.create_multipart(grant, part_size=plan.part_size, checksums=checksums)
+    ticket = await call.begun(upload)
     first = [] if ticket.divided().checksums or not grant.exact else range(1, min(plan.part_count, FIRST_PARTS) + 1)
     requests = await call.part_uploads(ticket)
     parts = [_part(requests, ticket, number) for number in first]
