@@ -14,10 +14,11 @@ from starlette.responses import Response
 from gateway.content.media_types import OCTETS
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import Policy, allow
+from gateway.grants.policies import Grant, Policy
 from gateway.grants.principals import Action
 from gateway.http.calls import AuthenticatedCall
 from gateway.http.route import Anyone, Authenticated
+from gateway.markers import State
 from gateway.protocols.dialects import spoken_policy, spoken_ticket
 from gateway.protocols.git_lfs_messages import (
     Batch,
@@ -30,6 +31,7 @@ from gateway.protocols.git_lfs_messages import (
     read,
 )
 from gateway.protocols.lookups import Lookups
+from gateway.protocols.patience import concluded
 from gateway.protocols.wishes import Wish
 from gateway.s3.storage import Head
 
@@ -37,8 +39,10 @@ GIT_LFS = "git-lfs"
 _EXTENSION = "bin"
 _BASES = ("/lfs", "/lfs/{policy}")
 _LOCKS = {"/locks": ["GET", "POST"], "/locks/verify": ["POST"], "/locks/{lock}/unlock": ["POST"]}
-
+VERIFIED_WITHIN = 25.0  # seconds; git-lfs gives a connection up that is silent for 30 (lfs.activitytimeout)
+_NEVER = "This is more than this policy's quota grants at once: push it by itself, later."
 _STORING = "The object has arrived and is being stored, which takes a while for one so large: push again later."
+_SCANNING = "The object has arrived and is being scanned: push again later."
 
 _Actions = Callable[[Wanted, Head | None], Mapping[str, Any]]  # of an object, and what is stored of it
 
@@ -69,7 +73,9 @@ async def verify(call: Anyone, ticket: str) -> Response:
     asked, grant = read(call, Verification), opened.grant
     if not grant.key.content_addressed or (asked.oid, asked.size) != (grant.key.name, grant.size):
         raise Refusal(Code.NOT_FOUND, "This ticket is for another object.")
-    outcome = await call.gateway.uploads.complete(opened)
+    outcome = await concluded(lambda: call.gateway.uploads.complete(opened), VERIFIED_WITHIN)
+    if outcome.state is State.SCANNING:
+        raise Refusal(Code.SCANNER_UNAVAILABLE, _SCANNING, retry_after=outcome.retry_after)
     if outcome.retry_after is not None:
         raise Refusal(Code.STORAGE_UNAVAILABLE, _STORING, retry_after=outcome.retry_after)
     if outcome.stored is None:
@@ -96,10 +102,12 @@ async def _batch(call: AuthenticatedCall, named: str | None) -> Response:
     if asked.transfers is not None and "basic" not in asked.transfers:
         raise Refusal(Code.INVALID_REQUEST, "This server knows the transfer 'basic', and no other.")
     wanted = [Wanted.of(named) for named in asked.objects]
-    actions = await (_uploads if asked.operation == "upload" else _downloads)(call, policy)
+    grants: list[Grant] = []
+    actions = await (_uploads(call, policy, grants) if asked.operation == "upload" else _downloads(call, policy))
     keys = {each.oid: _key(call, policy, each) for each in wanted if each.well_formed}
     heads = await _lookups.heads(call.gateway.storage, keys)
     objects = [_told(each, heads.get(each.oid), actions) for each in wanted]
+    await call.spend(policy, grants)  # git-lfs waits, and asks for the whole batch again
     return answer({"transfer": "basic", "objects": objects, "hash_algo": "sha256"})
 
 
@@ -124,19 +132,28 @@ def _check(wanted: Wanted, head: Head | None) -> None:
         raise Refusal(Code.INVALID_REQUEST, "The object with this oid has another size.")
 
 
-async def _uploads(call: AuthenticatedCall, policy: Policy) -> _Actions:
-    """Return what gives the PUT of an object and its verification; nothing has to be done for one that is stored."""
-    principal = call.allowed(Action.UPLOAD)
+async def _uploads(call: AuthenticatedCall, policy: Policy, grants: list[Grant]) -> _Actions:
+    """Return what gives the PUT of an object and its verification; nothing has to be done for one that is stored.
+
+    It notes each grant. Of a batch that is larger than the quota of a whole window, what comes first is granted.
+    """
+    call.allowed(Action.UPLOAD)
     gateway, bucket, credentials = call.gateway, call.bucket(), await call.credentials()
     verify_url = f"{call.base_url}/lfs/objects/verify"
+    granted = 0  # bytes
 
     def actions(wanted: Wanted, head: Head | None) -> Mapping[str, Any]:
+        nonlocal granted
         if head is not None:
             return {}
         wish = Wish(f"{wanted.oid}.{_EXTENSION}", OCTETS, None, wanted.size, wanted.checksum_sha256)
-        grant = allow(principal, policy, wish, name=wanted.oid, now=call.now, upload_name=gateway.random_name())
+        grant = call.judge(policy, wish, name=wanted.oid, upload_name=gateway.random_name())
+        if policy.quota is not None and not policy.quota.takes(len(grants) + 1, granted + grant.size):
+            raise Refusal(Code.TOO_MANY_REQUESTS, _NEVER)
         ticket, grant_token = gateway.tokens.seal_grant(grant)
         put = bucket.put_object(grant, grant_token, credentials, now=call.now, expires_in=policy.put_expires_in)
+        grants.append(grant)
+        granted += grant.size
         return {
             "actions": {
                 "upload": {"href": put.url, "header": put.headers, "expires_in": put.expires_at - call.now},

@@ -1,4 +1,4 @@
-"""Patience with the store, for clients that ask the gateway once and then give their upload up.
+"""Patience with the store and the scanner, for clients that ask the gateway once and then give their upload up.
 
 Uppy 6 shows an error after the first answer that is none, and Uppy 5 throws away all that it has sent when a completion
 fails. Neither limits how long an answer may take, but proxies do: after 30 seconds without a byte (infra/nginx.conf).
@@ -12,29 +12,54 @@ from typing import TypeVar
 from starlette.responses import Response, StreamingResponse
 
 from gateway.errors import Code, Refusal
+from gateway.markers import State
+from gateway.uploads import RETRY_AFTER, Outcome
 
-ASK_FOR = 25.0  # seconds during which a store that does not answer is asked again
+ASK_FOR = 25.0  # seconds during which what does not answer is asked again
 FIRST_BYTE = 27.0  # seconds until an answer has to begin
 PAUSE = 1.0  # seconds between two tries
 BEAT = 10.0  # seconds between two spaces that keep a connection open
 MAX_BEATS = 360  # an hour, in which S3 copies a few TiB by parts
 _SPACE = b" "
+_PASSING = {
+    Code.STORAGE_UNAVAILABLE: "The object storage takes too long: try again later.",
+    Code.SCANNER_UNAVAILABLE: "The scanner takes too long: try again later.",
+}
 _T = TypeVar("_T")
 
 
 async def patiently(ask: Callable[[], Awaitable[_T]]) -> _T:
-    """Ask until the store answers, for a bounded time; raises `storage-unavailable`."""
+    """Ask until there is an answer, for a bounded time; raises `storage-unavailable` or `scanner-unavailable`."""
+    silent = Code.STORAGE_UNAVAILABLE
     try:
         async with asyncio.timeout(ASK_FOR):
             while True:
                 try:
                     return await ask()
                 except Refusal as refusal:
-                    if refusal.code is not Code.STORAGE_UNAVAILABLE:
+                    if refusal.code not in _PASSING:
                         raise
+                    silent = refusal.code
                 await asyncio.sleep(PAUSE)
     except TimeoutError:
-        raise Refusal(Code.STORAGE_UNAVAILABLE, "The object storage takes too long: try again later.") from None
+        raise Refusal(silent, _PASSING[silent]) from None
+
+
+async def concluded(complete: Callable[[], Awaitable[Outcome]], seconds: float | None = None) -> Outcome:
+    """Complete until the upload is copied and scanned; after `seconds`, return how far it is."""
+    outcome = Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
+    timeout = asyncio.timeout(seconds)
+    try:
+        async with timeout:
+            outcome = await complete()
+            while outcome.retry_after is not None:
+                # For a copy, `complete` itself waits; a scan is a worker's, and every look for it reads the bucket.
+                await asyncio.sleep(PAUSE if outcome.state is State.PROMOTING else outcome.retry_after)
+                outcome = await complete()
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+    return outcome
 
 
 async def answered(work: Awaitable[Mapping[str, str]]) -> Response:

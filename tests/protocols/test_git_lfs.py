@@ -621,7 +621,7 @@ async def test_other_methods_and_paths_are_not_git_lfs(offline: httpx.AsyncClien
 
 
 async def test_a_push_that_takes_long_to_store_is_to_be_repeated_and_never_called_a_success(
-    ministack: S3Server, bucket: httpx.AsyncClient
+    ministack: S3Server, bucket: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """git-lfs takes every 2xx for success, 202 included."""
     app = make_app(ministack, tenants=TENANTS)
@@ -632,7 +632,9 @@ async def test_a_push_that_takes_long_to_store_is_to_be_repeated_and_never_calle
         one = blob()
         (told,) = await ask(client, "upload", one)
         await put(bucket, told, one.body)
-        answer = await verify(client, told)
+        with monkeypatch.context() as hurried:
+            hurried.setattr("gateway.protocols.git_lfs.VERIFIED_WITHIN", 0.01)
+            answer = await verify(client, told)
         sentence = "The object has arrived and is being stored, which takes a while for one so large: push again later."
         assert_refused(answer, Code.STORAGE_UNAVAILABLE, sentence)
         assert answer.headers["retry-after"] == "3"

@@ -336,7 +336,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let patience end after parts of a second."""
     monkeypatch.setattr(patience, "ASK_FOR", 0.3)
     monkeypatch.setattr(patience, "PAUSE", 0.01)
-    monkeypatch.setattr("gateway.protocols.uppy.PAUSE", 0.01)
 
 
 @pytest.mark.usefixtures("hurried")
