@@ -5,7 +5,6 @@ no size, so grants are at most what the policy takes: a single upload is a form 
 completion counts the parts of a multipart upload. `/s3/sts`, which hands out credentials of the bucket, is not offered.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,7 +23,7 @@ from gateway.http.calls import AuthenticatedCall, Call
 from gateway.http.route import Anyone, Authenticated
 from gateway.markers import State
 from gateway.protocols.dialects import DialectRoute, refusal_in_json, routes, spoken_policy, spoken_ticket
-from gateway.protocols.patience import PAUSE, answered, patiently
+from gateway.protocols.patience import answered, concluded, patiently
 from gateway.protocols.uppy_wishes import Asked, CompleteRequest, MultipartRequest
 from gateway.s3.parts import MAX_PARTS, MIN_PART, Plan
 from gateway.s3.presigned import PresignedRequest
@@ -166,10 +165,7 @@ async def abort(call: Anyone, upload_id: str) -> dict[str, str]:
 async def _stored(call: Call, ticket: Ticket, claimed: Sequence[ClaimedPart]) -> Mapping[str, str]:
     """Complete until the object is stored. `location` is its link, which Uppy gives the page as `uploadURL`."""
     uploads = call.gateway.uploads
-    outcome = await patiently(lambda: uploads.complete(ticket, claimed))
-    while outcome.retry_after is not None:
-        await asyncio.sleep(PAUSE)
-        outcome = await patiently(lambda: uploads.complete(ticket, claimed))
+    outcome = await concluded(lambda: patiently(lambda: uploads.complete(ticket, claimed)))
     link = bodies.status(call, outcome)["link"]
     if link is None:
         raise Refusal(Code.NOT_FOUND)
