@@ -63,9 +63,7 @@ def holds_active_content(front: bytes) -> bool:
     if b"<" not in front:
         return False
     folded = without_disguise(front)
-    if _TAG.search(folded) or _DOCUMENT.match(folded):
-        return True
-    return _MARKUP.search(folded) is not None and _markup_runs(folded)
+    return _DOCUMENT.match(folded) is not None or holds_active_markup(folded)
 
 
 def without_disguise(front: bytes) -> bytes:
@@ -76,6 +74,11 @@ def without_disguise(front: bytes) -> bytes:
 def holds_javascript_url(folded: bytes) -> bool:
     """Tell whether `javascript:` stands anywhere in it, however its characters are written."""
     return any(url.search(folded) for url in _JAVASCRIPT_URLS)
+
+
+def holds_active_markup(folded: bytes) -> bool:
+    """Tell whether markup that a browser would run stands anywhere in it, even if it does not begin as documents do."""
+    return _TAG.search(folded) is not None or (_MARKUP.search(folded) is not None and _markup_runs(folded))
 
 
 def _markup_runs(folded: bytes) -> bool:

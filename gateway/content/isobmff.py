@@ -26,14 +26,14 @@ _QUICKTIME = b"qt  "
 def is_avif(front: bytes, size: int) -> bool:
     """Follow AVIF (AOMedia, AV1 Image File Format 1.1, 6): an AVIF brand, then a `meta` box of pictures."""
     brands = _brands(front)
-    return _major(brands) <= _AVIF | _HEIF and not _AVIF.isdisjoint(brands) and _is_image(front, size)
+    return _is_major(brands, _AVIF | _HEIF) and not _AVIF.isdisjoint(brands) and _is_image(front, size)
 
 
 def is_heic(front: bytes, size: int) -> bool:
     """Follow HEIC (ISO/IEC 23008-12, annex B.4): an HEVC image brand, then a `meta` box of pictures."""
     brands = _brands(front)
     return (
-        _major(brands) <= _HEVC | _HEIF
+        _is_major(brands, _HEVC | _HEIF)
         and not _HEVC.isdisjoint(brands)
         and _AVIF.isdisjoint(brands)
         and _is_image(front, size)
@@ -43,7 +43,7 @@ def is_heic(front: bytes, size: int) -> bool:
 def is_heif(front: bytes, size: int) -> bool:
     """Follow HEIF (ISO/IEC 23008-12, 10.2): a brand of images of any codec but AV1, then a `meta` box of pictures."""
     brands = _brands(front)
-    return _major(brands) <= _HEVC | _HEIF and _AVIF.isdisjoint(brands) and _is_image(front, size)
+    return _is_major(brands, _HEVC | _HEIF) and _AVIF.isdisjoint(brands) and _is_image(front, size)
 
 
 def is_mp4(front: bytes, size: int) -> bool:
@@ -51,7 +51,7 @@ def is_mp4(front: bytes, size: int) -> bool:
     brands = _brands(front)
     return (
         not _MP4.isdisjoint(brands)
-        and _major(brands).isdisjoint(_AVIF | _HEVC | _HEIF | {_QUICKTIME})
+        and not _is_major(brands, _AVIF | _HEVC | _HEIF | {_QUICKTIME})
         and _is_movie(_boxes(front, 0, size), front, size)
     )
 
@@ -76,8 +76,8 @@ def _brands(front: bytes) -> list[bytes]:
     return [front[8:12], *(front[place : place + 4] for place in range(16, length, 4))]
 
 
-def _major(brands: list[bytes]) -> frozenset[bytes]:
-    return frozenset(brands[:1])
+def _is_major(brands: list[bytes], wanted: frozenset[bytes]) -> bool:
+    return not wanted.isdisjoint(brands[:1])
 
 
 def _is_image(front: bytes, size: int) -> bool:

@@ -4,6 +4,8 @@ import codecs
 import json
 import re
 
+from gateway.content.active_content import NAME_ENDS, holds_active_markup, without_disguise
+
 _ALLOWED_CONTROLS = b"\t\n\f\r"
 _CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code not in _ALLOWED_CONTROLS)
 _C1_CONTROL = re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")  # all but NEL, in UTF-8
@@ -31,6 +33,20 @@ def is_csv(front: bytes, size: int) -> bool:
 def is_markdown(front: bytes, size: int) -> bool:
     """Text (RFC 7763, 1.1: there is no such thing as "invalid" Markdown)."""
     return is_text(front, size)
+
+
+# What begins a page, a server page or XML, and no README (of what WHATWG MIME Sniffing 7.1 takes for HTML).
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\t-\r ]*<(?:!doctype|!\[|\?|%|(?:head|style|title|form|math)"
+    + NAME_ENDS
+    + rb")"
+)
+
+
+def holds_markdown_action(front: bytes) -> bool:
+    """Tell whether Markdown holds what a browser would run. Many a README begins with a comment, heading or picture."""
+    folded = without_disguise(front)
+    return _PAGE.match(folded) is not None or holds_active_markup(folded)
 
 
 def _holds_controls(utf8: bytes) -> bool:
