@@ -17,8 +17,9 @@ from botocore.exceptions import ClientError
 from gateway.cli import ministack
 from gateway.cli.child import StartError
 from gateway.cli.ministack import Server
-from gateway.cli.provision import s3_client
+from gateway.cli.provision import s3_client, sqs_client
 from gateway.s3 import documents
+from gateway.worker.events import appeared
 from tests.servers.ministack import VENV
 from tests.servers.nginx import free_port
 
@@ -164,3 +165,15 @@ def test_a_server_whose_starter_was_killed_gives_its_port_to_the_next(tmp_path: 
         process.wait()
         with started(tmp_path, port=port) as server:
             assert read(server) == b"kept"
+
+
+def test_events_that_nobody_took_outlive_a_server_that_is_stopped(tmp_path: Path) -> None:
+    port = free_port()  # the same again: MiniStack knows its queues by their URLs
+    with started(tmp_path, port=port) as server:
+        s3 = s3_client(server.endpoint, server.region, server.gateway)
+        s3.put_object(Bucket=server.bucket, Key="incoming/t/p/a.txt", Body=b"kept")
+    with started(tmp_path, port=port) as again:
+        assert again.queue == server.queue == f"http://127.0.0.1:{port}/000000000000/gateway-events"
+        sqs = sqs_client(again.endpoint, again.region, again.gateway)
+        messages = sqs.receive_message(QueueUrl=again.queue, WaitTimeSeconds=10, MaxNumberOfMessages=10)["Messages"]
+        assert [event.key for message in messages for event in appeared(message["Body"])] == ["incoming/t/p/a.txt"]
