@@ -38,6 +38,9 @@ _PROOF = (
     Code.SIZE_MISMATCH,
     Code.CONTENT_MISMATCH,
     Code.ACTIVE_CONTENT,
+    Code.ARCHIVE_TOO_LARGE,
+    Code.INFECTED,
+    Code.SCANNER_UNAVAILABLE,
 )
 _LATER: dict[int | str, dict[str, Any]] = {
     202: {"model": schemas.Status, "description": "Not stored yet: ask again after `retry_after` seconds."}
