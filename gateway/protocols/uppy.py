@@ -16,7 +16,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from gateway.assembly import ClaimedPart
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import FORM
-from gateway.grants.policies import Grant, Policy, allow
+from gateway.grants.policies import Policy
 from gateway.grants.tickets import Ticket
 from gateway.http import bodies
 from gateway.http.calls import AuthenticatedCall, Call
@@ -34,11 +34,11 @@ _LOST = frozenset({State.ABORTED, State.REJECTED, State.DELETED})
 
 
 class _Uppy(DialectRoute):
-    """Answers no 503 and no 429, which ask a client to come again that never will."""
+    """Answers no 503, which asks a client to come again that never will."""
 
     def refused(self, refusal: Refusal, request_id: str) -> Response:
         status = refusal.code.status
-        return refusal_in_json(refusal, request_id, 502 if status in {429, 503} else status)
+        return refusal_in_json(refusal, request_id, 502 if status == Code.STORAGE_UNAVAILABLE.status else status)
 
 
 router = APIRouter(route_class=_Uppy)
@@ -87,7 +87,7 @@ async def sign_form(call: Authenticated) -> Form:
     """Give the form of a single upload. Nobody tells the gateway when it was posted: the page or its server does."""
     asked = Asked.in_query(call.scope["query_string"])
     policy = _policy(call, asked)
-    grant = _allow(call, policy, asked, name=call.gateway.random_name() + FORM)
+    grant = await call.grant(policy, asked.wish(policy), name=call.gateway.random_name() + FORM)
     form = call.bucket().form(
         grant,
         call.gateway.tokens.seal_grant_token(grant),
@@ -102,9 +102,10 @@ async def sign_form(call: Authenticated) -> Form:
 async def create(call: Authenticated, wanted: MultipartRequest) -> Begun:
     """Begin a multipart upload. The parts are as large as Uppy likes."""
     asked = wanted.asked()
-    grant = _allow(call, _policy(call, asked), asked, name=call.gateway.random_name(), multipart=True)
+    policy = _policy(call, asked)
+    grant = await call.grant(policy, asked.wish(policy), name=call.gateway.random_name(), multipart=True)
     bucket = call.bucket()
-    ticket = await patiently(lambda: call.gateway.uploads.create_multipart(grant, part_size=None))
+    ticket = await call.begun(patiently(lambda: call.gateway.uploads.create_multipart(grant, part_size=None)))
     token = call.gateway.tokens.seal_ticket(ticket)
     return {"key": grant.key.upload_key, "uploadId": token, "bucket": bucket.endpoint.bucket}
 
@@ -177,10 +178,6 @@ def _policy(call: AuthenticatedCall, asked: Asked) -> Policy:
     if policy.checksum == "required":
         raise Refusal(Code.CHECKSUM_REQUIRED, "This policy asks for checksums, and Uppy sends none.")
     return policy
-
-
-def _allow(call: AuthenticatedCall, policy: Policy, asked: Asked, *, name: str, multipart: bool = False) -> Grant:
-    return allow(call.principal, policy, asked.wish(policy), name=name, now=call.now, multipart=multipart)
 
 
 async def _ticket(call: Call, token: str) -> Ticket:
