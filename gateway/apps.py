@@ -1,4 +1,4 @@
-"""What an application does offline with its app secrets: links, passes, and the opening of receipts.
+"""What an application does offline with its secrets: links, passes, the opening of receipts, webhooks that are proved.
 
     linker = Linker("https://files.example.com", ["an app secret of at least 32 bytes…"])
     linker.link("objects/default/photos/….jpg", "holiday.jpg", disposition="inline")
@@ -8,7 +8,7 @@ languages. The clock may be replaced by an argument; by default it is the machin
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.content.filenames import Disposition, Filename, url_filename
 from gateway.content.media_types import parse_media_type
@@ -17,6 +17,7 @@ from gateway.grants.app_tokens import LINK_FILENAME_BYTES, MAX_PASS_AGE, AppToke
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import LINK_EXPIRES_IN, Tenant
 from gateway.grants.principals import Limits, is_principal_name
+from gateway.standard_webhooks import Webhook, opened
 
 Clock = Callable[[], float]
 MIN_SECRET = 32  # bytes
@@ -107,6 +108,16 @@ def open_receipt(
         return _app_tokens(app_secrets, tenant).open_receipt(receipt, int(clock()))
     except Refusal as refusal:
         raise ValueError("not a live receipt of this tenant") from refusal
+
+
+def verify_webhook(
+    body: bytes, headers: Mapping[str, str], secrets: Sequence[str], *, clock: Clock = time.time
+) -> Webhook:
+    """Return what a webhook tells, of the bytes of its body, its headers, and the webhook's secrets (`whsec_…`).
+
+    Raises ValueError when it is malformed, signed with no secret of these, or not sent within five minutes of now.
+    """
+    return opened(body, headers, secrets, int(clock()))
 
 
 def _app_tokens(app_secrets: Sequence[str], tenant: str) -> AppTokens:

@@ -124,9 +124,8 @@ class Webhooks:
     async def _post_to(self, address: Address, url: SplitResult, target: Target, announcement: Announcement) -> int:
         """Post to exactly this address, and return the status."""
         # A client of its own for each POST: kept connections are known by address, whosever name they were proved for.
-        client = httpx.AsyncClient(
-            verify=self._tls, timeout=httpx.Timeout(self._deadline, connect=CONNECT_WITHIN), trust_env=False
-        )
+        patience = httpx.Timeout(None, connect=CONNECT_WITHIN)  # all else ends with the attempt
+        client = httpx.AsyncClient(verify=self._tls, timeout=patience, trust_env=False)
         request = client.build_request(
             "POST",
             _at(address, url),

@@ -128,44 +128,46 @@ def without_end(start: bytes, piece: bytes, pause: float = 0) -> Answer:
 
 @dataclass(slots=True)
 class Receiver:
-    """Writes down what comes and answers as it is told; `closed` counts connections that are over."""
+    """Writes down what comes, and answers as it is told until the client hangs up: `over` counts what has ended."""
 
-    host: str = "127.0.0.1"
     port: int = 0
     answer: Answer = field(default_factory=lambda: status("204 No Content"))
     received: list[Received] = field(default_factory=list)
     connections: int = 0
-    closed: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    over: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _names: list[str | None] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._tasks.add(asyncio.create_task(self._handle(reader, writer)))
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
                 await self._exchange(reader, writer)
-        finally:
             writer.close()
-            with suppress(ConnectionError, ssl.SSLError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), 5)
-            self._tasks.discard(task)
-            self.closed.release()
+            self.over.release()
+            await asyncio.Event().wait()
+        finally:
+            writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
         headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.received.append(Received(line, headers, body, self._names.pop() if self._names else None))
-        await self.answer(writer)
+        answer, hung_up = asyncio.ensure_future(self.answer(writer)), asyncio.ensure_future(reader.read(1))
+        await asyncio.wait({answer, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        answer.cancel()
+        hung_up.cancel()
+        await asyncio.gather(answer, hung_up, return_exceptions=True)
 
     def remember(self, _: object, name: str | None, __: ssl.SSLContext) -> None:
         self._names.append(name)
 
     async def stop(self) -> None:
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -175,10 +177,10 @@ async def receiving(
     tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Receiver]:
     """Serve in the loop of the test, over TLS unless `tls` is None."""
-    receiver = Receiver(host)
+    receiver = Receiver()
     if tls is not None:
         tls.sni_callback = receiver.remember
-    server = await asyncio.start_server(receiver.handle, host, port, ssl=tls)
+    server = await asyncio.start_server(receiver.accept, host, port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
