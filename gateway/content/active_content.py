@@ -78,7 +78,10 @@ def holds_javascript_url(folded: bytes) -> bool:
 
 def holds_active_markup(folded: bytes) -> bool:
     """Tell whether markup that a browser would run stands anywhere in it, even if it does not begin as documents do."""
-    return _TAG.search(folded) is not None or (_MARKUP.search(folded) is not None and _markup_runs(folded))
+    if _TAG.search(folded):
+        return True
+    markup = _MARKUP.search(folded)
+    return markup is not None and _markup_runs(folded[markup.start() :])
 
 
 def _markup_runs(folded: bytes) -> bool:

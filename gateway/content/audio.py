@@ -17,6 +17,8 @@ _ID3_FRAME = re.compile(rb"[A-Z][A-Z0-9]{2,3} ?|\0{3}")
 _MP3_RATES = (44100, 48000, 32000)  # Hz of MPEG-1; half in MPEG-2, a quarter in 2.5
 _MP3_BITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s of layer III
 _MP3_BITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_ENOUGH_FRAMES = 16  # one behind the other, each with a plausible header: no other content looks so by accident
+_MOST_TAGS = 8  # at the beginning: a second one is rare
 # What may follow the last frame: ID3v1, APEv2, Lyrics3, or a last ID3v2.
 _TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
@@ -41,8 +43,9 @@ def is_aac(front: bytes, size: int) -> bool:
 
 def _after_id3(front: bytes, size: int) -> int | None:
     """Where the ID3v2 tags (id3.org, ID3v2.4.0 section 3.1) at the beginning end; None when one is malformed."""
-    position = 0
-    while front.startswith(b"ID3", position):
+    position, tags = 0, 0
+    while front.startswith(b"ID3", position) and tags < _MOST_TAGS:
+        tags += 1
         if position + 14 > len(front):
             return None if size <= len(front) or position == 0 else position
         version, revision, flags, *length = front[position + 3 : position + 10]
@@ -70,6 +73,8 @@ def _frames_follow(front: bytes, size: int, position: int, frame: _Frame) -> boo
         position += length
         if position > size:
             return False
+        if count == _ENOUGH_FRAMES and size > len(front):
+            return True
     return count > 1 if size > len(front) else count > 0 and position == size
 
 
@@ -130,12 +135,15 @@ def _wave_format_is_sane(form: bytes, length: int) -> bool:
     return length >= 14 and tag > 0 and 0 < channels <= 256 and rate > 0 and block > 0
 
 
+_MOST_BLOCKS = 64  # of metadata within a front: each may be 16 MiB long, and most kinds may stand only once
+
+
 def is_flac(front: bytes, size: int) -> bool:
     """Follow FLAC (RFC 9639, 8 and 9.1): STREAMINFO, the other metadata blocks, then a frame."""
     if front[:4] != b"fLaC" or len(front) < 42 or front[4] & 0x7F != 0 or front[5:8] != b"\0\0\x22":
         return False
     smallest, largest, rate = *struct.unpack_from(">HH", front, 8), int.from_bytes(front[18:21], "big") >> 4
-    position, last = 42, bool(front[4] & 0x80)
+    position, blocks, last = 42, 1, bool(front[4] & 0x80)
     if not 16 <= smallest <= largest or rate == 0:
         return False
     while not last:
@@ -143,7 +151,8 @@ def is_flac(front: bytes, size: int) -> bool:
             return size > len(front) and position + 4 < size
         last, kind = bool(front[position] & 0x80), front[position] & 0x7F
         position += 4 + int.from_bytes(front[position + 1 : position + 4], "big")
-        if kind in {0, 127} or position >= size:
+        blocks += 1
+        if kind in {0, 127} or position >= size or blocks > _MOST_BLOCKS:
             return False
     sync = front[position : position + 2]
     return sync in {b"\xff\xf8", b"\xff\xf9"} or (size > len(front) and sync in {b"", b"\xff"})

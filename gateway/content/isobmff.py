@@ -9,6 +9,7 @@ import re
 import struct
 
 _KIND = re.compile(rb"[ -~\xa9]{4}")
+_MOST_BOXES = 128  # of one level within a front, where the smallest take eight bytes: no writer makes so many
 _Box = tuple[bytes, int, int]  # its type, where its content begins, where it ends
 
 # Brands by what they promise: AVIF 1.1 section 6, ISO/IEC 23008-12 annex B and 10.2, ISO/IEC 14496-12 annex E,
@@ -121,7 +122,12 @@ def _boxes(front: bytes, start: int, end: int) -> list[_Box]:
             body += 8
         elif length == 0:  # up to the end of the file
             length = end - position
-        if length < body - position or position + length > end or _KIND.fullmatch(kind) is None:
+        if (
+            length < body - position
+            or position + length > end
+            or _KIND.fullmatch(kind) is None
+            or len(boxes) == _MOST_BOXES
+        ):
             return []
         position += length
         boxes.append((kind, body, position))
