@@ -187,10 +187,41 @@ def test_the_table_lists_exactly_these_types() -> None:
         ("image/jpeg", ("jpg", "jpeg", "jpe", "jfif"), True),
         ("image/gif", ("gif",), True),
         ("image/webp", ("webp",), True),
+        ("image/avif", ("avif",), True),
+        ("image/heic", ("heic",), True),
+        ("image/heif", ("heif", "hif"), True),
+        ("image/tiff", ("tif", "tiff"), True),
+        ("image/bmp", ("bmp", "dib"), True),
+        ("image/vnd.microsoft.icon", ("ico",), True),
+        ("image/svg+xml", ("svg",), False),
         ("application/pdf", ("pdf",), False),
+        ("video/mp4", ("mp4", "m4v"), True),
+        ("video/quicktime", ("mov", "qt"), True),
+        ("video/webm", ("webm",), True),
+        ("video/matroska", ("mkv",), True),
+        ("audio/webm", ("weba",), True),
+        ("audio/mpeg", ("mp3",), True),
+        ("audio/mp4", ("m4a",), True),
+        ("audio/wav", ("wav", "wave"), True),
+        ("audio/flac", ("flac",), True),
+        ("audio/ogg", ("ogg", "oga", "opus"), True),
+        ("audio/aac", ("aac",), True),
+        ("application/zip", ("zip",), False),
+        ("application/gzip", ("gz", "tgz"), False),
+        ("application/x-7z-compressed", ("7z",), False),
+        ("application/x-tar", ("tar",), False),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ("docx",), False),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ("xlsx",), False),
+        ("application/vnd.openxmlformats-officedocument.presentationml.presentation", ("pptx",), False),
+        ("application/vnd.oasis.opendocument.text", ("odt",), False),
+        ("application/vnd.oasis.opendocument.spreadsheet", ("ods",), False),
+        ("application/vnd.oasis.opendocument.presentation", ("odp",), False),
+        ("application/epub+zip", ("epub",), False),
         ("text/plain", ("txt", "text", "log"), False),
         ("text/csv", ("csv",), False),
+        ("text/markdown", ("md", "markdown"), False),
         ("application/json", ("json",), False),
+        ("font/woff2", ("woff2",), False),
         ("application/octet-stream", ("bin",), False),
     ]
 
@@ -225,6 +256,27 @@ def test_a_media_type_is_read_without_case_and_parameters(text: str) -> None:
     assert parse_media_type(text) is MEDIA_TYPES["image/png"]
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("application/x-zip-compressed", "application/zip"),  # Windows
+        ("application/vnd.ms-excel", "text/csv"),  # Windows with Excel
+        ("Audio/X-M4A; codecs=alac", "audio/mp4"),
+        ("video/x-matroska", "video/matroska"),
+        ("image/x-icon", "image/vnd.microsoft.icon"),
+    ],
+)
+def test_what_browsers_call_a_type_names_it_too(told: str, meant: str) -> None:
+    assert parse_media_type(told) is MEDIA_TYPES[meant]
+
+
+def test_no_name_stands_for_two_types() -> None:
+    names = [name for found in MEDIA_TYPES.values() for name in (found.name, *found.aliases)]
+    assert len(set(names)) == len(names)
+    assert all(parse_media_type(name).name in MEDIA_TYPES for name in names)
+    assert all(name == name.lower() for name in names)
+
+
 @pytest.mark.threat(8)
 @pytest.mark.parametrize(
     "text",
@@ -233,7 +285,7 @@ def test_a_media_type_is_read_without_case_and_parameters(text: str) -> None:
         ";",
         "image/",
         "image/*",
-        "image/svg+xml",
+        "application/xhtml+xml",
         "text/html",
         "image/png,text/html",
         "\u0130mage/png",

@@ -1,0 +1,58 @@
+"""ZIP archives: may this one be unpacked, by what its directory tells? Pure, and nothing is unpacked."""
+
+import re
+
+from gateway.content.zip_directory import ENCRYPTED, Directory, Member, read_directory
+from gateway.errors import Code, Refusal
+
+MAX_UNPACKED = 2**32  # bytes; this and the ratio are what Apache POI takes at most (ZipSecureFile)
+MAX_RATIO = 100  # bytes unpacked for each packed one
+HARMLESS = 2**20  # bytes: what unpacks to no more is no bomb, however well it is packed
+
+_AES = 99  # APPNOTE.TXT 4.4.5, as the next: stored, deflated, deflate64, bzip2, LZMA, Zstandard, XZ, PPMd
+_METHODS = frozenset({0, 8, 9, 12, 14, 93, 95, 98, _AES})
+# What clamd unpacks; members of all other methods it calls clean without looking (libclamav/unzip.c).
+_SCANNED_METHODS = frozenset({0, 8, 9, 12})
+# Only its own directory tells what an archive within the archive unpacks to. Documents are ZIPs as well, but they are
+# what people put into archives: what is within them is told by none.
+_NESTED = re.compile(
+    rb"\.(?:zipx?|7z|rar|r[0-9]{2}|g?z|t[bgx]z2?|tzst|bz2?|xz|zst|lz[4ho]?|lzma|br|arj|ace|cab|cpio|tar|iso|img|dmg|vhdx?"
+    rb"|wim|jar|war|ear|apk|aab|ipa|xpi|crx|whl|egg|nupkg|vsix|msix|appx|deb|rpm)\n"
+)
+
+
+def zip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | None) -> Code | None:
+    """Say what speaks against a ZIP (PKWARE, APPNOTE.TXT), of which `end` are the last min(END_BYTES, size) bytes.
+
+    With an `unpacked_limit` (bytes) it is going to be scanned, and nothing of it may be hidden from that.
+    """
+    try:
+        directory = read_directory(front, size, end)
+    except Refusal as refusal:
+        return refusal.code
+    return archive_objection(directory, unpacked_limit)
+
+
+def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code | None:
+    """Say what speaks against unpacking all of it: an unknown method, a bomb, or what a scanner would not see."""
+    members = directory.members
+    if not all(member.method in _METHODS for member in members):
+        return Code.CONTENT_MISMATCH
+    unpacked = sum(member.unpacked for member in members)
+    too_large = (
+        unpacked > MAX_UNPACKED
+        or is_bomb(sum(member.packed for member in members), unpacked)
+        or any(is_bomb(member.packed, member.unpacked) for member in members)
+        or _NESTED.search(directory.listing) is not None
+        or (unpacked_limit is not None and (unpacked > unpacked_limit or not all(map(_can_be_scanned, members))))
+    )
+    return Code.ARCHIVE_TOO_LARGE if too_large else None
+
+
+def is_bomb(packed: int, unpacked: int) -> bool:
+    """Tell whether so many bytes are too many for what they are packed in."""
+    return unpacked > HARMLESS and unpacked > MAX_RATIO * packed
+
+
+def _can_be_scanned(member: Member) -> bool:
+    return member.method in _SCANNED_METHODS and not member.flags & ENCRYPTED

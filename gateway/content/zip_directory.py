@@ -1,0 +1,223 @@
+"""A ZIP's directory, read from the object's end and held against what else is in view. Pure, and nothing is unpacked.
+
+The layout is that of PKWARE's APPNOTE.TXT 6.3.10, whose sections are cited. Readers of ZIP disagree about what is laid
+out otherwise, and what one of them unpacks another never sees: so only what has a single reading is taken.
+"""
+# ruff: noqa: PLR2004 - offsets and lengths are those of the sections that are cited
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+from gateway.errors import Code, Refusal
+
+END_BYTES = 262_144  # of the object's end: room for the directory of some 2,500 files, with names of 50 bytes
+
+STORED, DEFLATED = 0, 8  # 4.4.5
+ENCRYPTED, _STREAMED, _PATCHED, _UTF_8, _MASKED = 1, 1 << 3, 1 << 5, 1 << 11, 1 << 13  # flags, 4.4.4
+_END = struct.Struct("<4sHHHHIIH")  # 4.3.16
+_END_64 = struct.Struct("<4sQ4xIIQQQQ")  # 4.3.14
+_LOCATOR = struct.Struct("<4sIQI")  # 4.3.15
+_ENTRY = struct.Struct("<4sHHHH4xIIIHHHHHII")  # 4.3.12
+_LOCAL = struct.Struct("<4s2xHH4xIIIHH")  # 4.3.7
+_FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF  # "too small, see the ZIP64 record": 4.4.1.4
+_ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields: 4.5.3 and 4.6.9
+_DESCRIPTORS = frozenset({12, 16, 20, 24})  # bytes behind a member that was streamed: 4.3.9
+_MAX_GAP = _FULL_16 + max(_DESCRIPTORS)  # an extra field of the local header that is out of view, and a descriptor
+_UNICODE_PATH_ID = _UNICODE_PATH.to_bytes(2, "little")
+_UNIXES, _LINK = frozenset({3, 19}), 0xA  # 4.4.2.2; S_IFLNK >> 12, of the mode in the upper half of their attributes
+_CONTROLS = bytes((*range(0x20), ord("\\"), 0x7F))
+_DRIVE = re.compile(rb"\n[A-Za-z]:")
+
+
+class Member(NamedTuple):
+    """One file of an archive, as the directory tells of it; `packed` and `unpacked` in bytes."""
+
+    offset: int  # of its local header from the beginning of the archive
+    name: bytes
+    flags: int
+    method: int
+    checksum: int
+    packed: int
+    unpacked: int
+    is_link: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The members in the order of their bytes, and `listing`: all names in lower case, with a newline around each."""
+
+    members: tuple[Member, ...]
+    listing: bytes
+
+
+def read_directory(front: bytes, size: int, end: bytes) -> Directory:
+    """Read the directory of a ZIP of `size` bytes, of which `front` and `end` are in view.
+
+    Raises `content-mismatch` for what is no ZIP or has two readings, and `archive-too-large` for a directory that does
+    not fit into `end`.
+    """
+    count, offset, stop = _place(size, end)
+    first = size - len(end)
+    if offset < first:
+        raise Refusal(Code.ARCHIVE_TOO_LARGE)
+    members = sorted(_entries(end, offset - first, stop - first))
+    if len(members) != count:
+        _mismatch()
+    names = [member.name for member in members]
+    _check_names(names)
+    _check_links(members, names)
+    _check_tiling(members, offset, front, end, first)
+    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower())
+
+
+def _mismatch() -> NoReturn:
+    raise Refusal(Code.CONTENT_MISMATCH)
+
+
+def _place(size: int, end: bytes) -> tuple[int, int, int]:
+    """Return how many entries the directory has, and where it begins and ends in the object."""
+    at = end.rfind(b"PK\5\6")  # with another one in its comment, readers find the one or the other
+    if at < 0 or at + 22 > len(end):
+        _mismatch()
+    small = _END.unpack_from(end, at)
+    if at + 22 + small[7] != len(end):
+        _mismatch()
+    stop = size - len(end) + at
+    disk, directory_disk, here, count, length, offset = small[1:7]
+    if at >= 20 and end.startswith(b"PK\6\7", at - 20):
+        stop, large = _zip64(end, at - 20, size - len(end))
+        for told, full, found in zip(small[1:7], (_FULL_16,) * 4 + (_FULL_32,) * 2, large, strict=True):
+            if told not in {full, found}:
+                _mismatch()
+        disk, directory_disk, here, count, length, offset = large
+    if disk or directory_disk or here != count or offset + length != stop:
+        _mismatch()
+    return count, offset, stop
+
+
+def _zip64(end: bytes, locator: int, first: int) -> tuple[int, tuple[int, ...]]:
+    """Return where the ZIP64 record begins in the object, and the six fields that both records have."""
+    _, disk, place, disks = _LOCATOR.unpack_from(end, locator)
+    at = place - first
+    if disk or disks != 1 or not 0 <= at <= locator - 56:
+        _mismatch()
+    signature, length, *fields = _END_64.unpack_from(end, at)
+    if signature != b"PK\6\6" or at + 12 + length != locator:
+        _mismatch()
+    return place, tuple(fields)
+
+
+def _entries(end: bytes, position: int, stop: int) -> Iterator[Member]:
+    while position < stop:
+        if position + 46 > stop:
+            _mismatch()
+        signature, made_by, _, flags, method, checksum, packed, unpacked, *lengths, disk, _, external, offset = (
+            _ENTRY.unpack_from(end, position)
+        )
+        name_end = position + 46 + lengths[0]
+        extra_end = name_end + lengths[1]
+        name, extra = end[position + 46 : name_end], end[name_end:extra_end]
+        position = extra_end + lengths[2]
+        if signature != b"PK\1\2" or position > stop or flags & (_PATCHED | _MASKED):
+            _mismatch()
+        if disk or _FULL_32 in {packed, unpacked, offset}:
+            unpacked, packed, offset, disk = _long_fields(extra, unpacked, packed, offset, disk)
+        if disk or (method == STORED and packed != unpacked and not flags & ENCRYPTED):
+            _mismatch()
+        if flags & _UTF_8 and not name.isascii():
+            _check_utf_8(name)
+        if _UNICODE_PATH_ID in extra:
+            _check_names([path[5:] for kind, path in _extra_fields(extra) if kind == _UNICODE_PATH])
+        is_link = made_by >> 8 in _UNIXES and external >> 28 == _LINK
+        yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link)
+
+
+def _long_fields(extra: bytes, *told: int) -> Iterator[int]:
+    """Yield the sizes, the offset and the number of the disk, from the ZIP64 field where it has to be asked."""
+    long = next((data for kind, data in _extra_fields(extra) if kind == _ZIP64), b"")
+    for number, (value, full) in enumerate(zip(told, (_FULL_32, _FULL_32, _FULL_32, _FULL_16), strict=False)):
+        width = 4 if number == 3 else 8
+        if value != full:
+            yield value
+            continue
+        if len(long) < width:
+            _mismatch()
+        yield int.from_bytes(long[:width], "little")
+        long = long[width:]
+
+
+def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        yield kind, extra[position + 4 : position + 4 + length]
+        position += 4 + length
+
+
+def _check_utf_8(name: bytes) -> None:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        _mismatch()
+
+
+def _check_names(names: list[bytes]) -> None:
+    """Refuse names that lead out of the folder they are unpacked in, or that are none: 4.4.17."""
+    joined = b"".join(names)
+    lines = b"\n%b\n" % b"\n".join(names)
+    if (
+        not all(names)
+        or len(joined.translate(None, _CONTROLS)) != len(joined)
+        or b"\n/" in lines
+        or b"/../" in lines.replace(b"\n", b"/")
+        or _DRIVE.search(lines)
+    ):
+        _mismatch()
+
+
+def _check_links(members: list[Member], names: list[bytes]) -> None:
+    """Refuse what is there twice, and what would be written through a symbolic link."""
+    if len(set(names)) != len(names):
+        _mismatch()
+    links = tuple(member.name.rstrip(b"/") + b"/" for member in members if member.is_link)
+    if links and any(name.startswith(links) for name in names):
+        _mismatch()
+
+
+def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, first: int) -> None:
+    """Refuse bytes that belong to no member or to two, from the first byte to the directory at `stop`.
+
+    How long the extra field of a local header is, only the header tells: one out of view may have the longest.
+    """
+    starts = [member.offset for member in members]
+    if (starts or [stop])[0] or (starts and starts[-1] >= stop):
+        _mismatch()
+    for member, following in zip(members, [*starts[1:], stop], strict=True):
+        fixed = 30 + len(member.name)
+        gap = following - member.offset - fixed - member.packed
+        if not 0 <= gap <= _MAX_GAP:
+            _mismatch()
+        if member.offset + fixed <= len(front):
+            _check_local_header(member, front, member.offset, gap)
+        elif member.offset >= first:
+            _check_local_header(member, end, member.offset - first, gap)
+
+
+def _check_local_header(member: Member, view: bytes, at: int, gap: int) -> None:
+    """Hold a local header against the directory; `gap` bytes are its extra field and the descriptor behind the data."""
+    signature, flags, method, *told, name_length, extra_length = _LOCAL.unpack_from(view, at)
+    name_end = at + 30 + name_length
+    if signature != b"PK\3\4" or method != member.method or view[at + 30 : name_end] != member.name:
+        _mismatch()
+    streamed = flags & _STREAMED
+    if (flags ^ member.flags) & (ENCRYPTED | _MASKED) or gap - extra_length not in (_DESCRIPTORS if streamed else {0}):
+        _mismatch()
+    checksum, packed, unpacked = told
+    if _FULL_32 in {packed, unpacked}:
+        unpacked, packed = _long_fields(view[name_end : name_end + extra_length], unpacked, packed)
+    found = (checksum, packed, unpacked)
+    if found != (member.checksum, member.packed, member.unpacked) and not (streamed and not any(found)):
+        _mismatch()
