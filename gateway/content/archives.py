@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.content.active_content import holds_active_content
 from gateway.content.zip_directory import ENCRYPTED, Directory, Member, read_directory
 from gateway.errors import Code, Refusal
 
@@ -34,10 +35,12 @@ def zip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | Non
 
 
 def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code | None:
-    """Say what speaks against unpacking all of it: an unknown method, a bomb, or what a scanner would not see."""
+    """Say what speaks against all of it: an unknown method, markup in a name, a bomb, what a scanner would not see."""
     members = directory.members
     if not all(member.method in _METHODS for member in members):
         return Code.CONTENT_MISMATCH
+    if holds_active_content(directory.raw):
+        return Code.ACTIVE_CONTENT
     unpacked = sum(member.unpacked for member in members)
     too_large = (
         unpacked > MAX_UNPACKED

@@ -45,8 +45,13 @@ def _shape(has_it: Callable[[bytes, int], bool], is_active: Callable[[bytes], bo
     return _Proof(objection, is_active)
 
 
-def _packed(objection: Callable[[bytes, int, bytes, int | None], Code | None]) -> _Proof:
-    """Prove by front and end. What lies packed is not searched for markup: no browser takes its signature for any."""
+def _packed(has_it: Callable[[bytes, int, bytes, int | None], Code | None]) -> _Proof:
+    """Prove by front and end. What is packed may be markup, since no browser takes the signature before it for any."""
+
+    def objection(front: bytes, size: int, end: bytes, limit: int | None) -> Code | None:
+        code = has_it(front, size, end, limit)
+        return Code.ACTIVE_CONTENT if code is Code.CONTENT_MISMATCH and holds_active_content(front) else code
+
     return _Proof(objection, _never)
 
 
@@ -143,7 +148,7 @@ _PROOFS: dict[MediaType, _Proof] = {
         aliases=("application/x-gzip",),
     ): _packed(packed.gzip_objection),
     # 7-Zip, DOC/7zFormat.txt; not registered, but what 7-Zip and browsers call it
-    MediaType("application/x-7z-compressed", ("7z",), inline=False): _Proof(_shape(packed.is_7z).objection, _never),
+    MediaType("application/x-7z-compressed", ("7z",), inline=False): _packed(packed.seven_zip_objection),
     # POSIX.1-2017, pax; GNU tar manual; not registered, but what everybody calls it
     MediaType("application/x-tar", ("tar",), inline=False, end_bytes=packed.TAR_END_BYTES): _packed(
         packed.tar_objection

@@ -29,6 +29,8 @@ def gzip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | No
     """Say what speaks against gzip (RFC 1952). Its last four bytes tell what it unpacks to, modulo 2^32, or lie."""
     if not _is_gzip(front, size):
         return Code.CONTENT_MISMATCH
+    if holds_active_content(front[: _after_gzip_header(front)]):
+        return Code.ACTIVE_CONTENT
     unpacked = int.from_bytes(end[-4:], "little")
     too_large = is_bomb(size, unpacked) or (unpacked_limit is not None and unpacked > unpacked_limit)
     return Code.ARCHIVE_TOO_LARGE if too_large else None
@@ -61,12 +63,13 @@ def _after_gzip_header(front: bytes) -> int:
     return position + (2 if flags & _HEADER_CRC else 0)
 
 
-def is_7z(front: bytes, size: int) -> bool:
-    """Follow 7z (7-Zip, DOC/7zFormat.txt): signature, true checksum, and a last header that ends the object."""
+def seven_zip_objection(front: bytes, size: int, _end: bytes, _unpacked_limit: int | None) -> Code | None:
+    """Say what speaks against 7z (7-Zip, DOC/7zFormat.txt): the header that ends it is told by one that begins it."""
     if len(front) < 32 or front[:7] != b"7z\xbc\xaf\x27\x1c\0":
-        return False
+        return Code.CONTENT_MISMATCH
     checksum, offset, length = struct.unpack_from("<IQQ", front, 8)
-    return bool(zlib.crc32(front[12:32]) == checksum and 32 + offset + length == size)
+    whole = zlib.crc32(front[12:32]) == checksum and 32 + offset + length == size
+    return None if whole else Code.CONTENT_MISMATCH
 
 
 def tar_objection(front: bytes, size: int, end: bytes, _unpacked_limit: int | None) -> Code | None:

@@ -47,10 +47,14 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The members in the order of their bytes, and `listing`: all names in lower case, with a newline around each."""
+    """The members in the order of their bytes, and `listing`: all names in lower case, with a newline around each.
+
+    `raw` is the directory as it stands, with all comments.
+    """
 
     members: tuple[Member, ...]
     listing: bytes
+    raw: bytes
 
 
 def read_directory(front: bytes, size: int, end: bytes) -> Directory:
@@ -70,7 +74,7 @@ def read_directory(front: bytes, size: int, end: bytes) -> Directory:
     _check_names(names)
     _check_links(members, names)
     _check_tiling(members, offset, front, end, first)
-    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower())
+    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), end[offset - first :])
 
 
 def _mismatch() -> NoReturn:
@@ -195,7 +199,7 @@ def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, fi
     starts = [member.offset for member in members]
     if (starts or [stop])[0] or (starts and starts[-1] >= stop):
         _mismatch()
-    for member, following in zip(members, [*starts[1:], stop], strict=True):
+    for member, following in zip(members, [*starts[1:], stop], strict=bool(members)):
         fixed = 30 + len(member.name)
         gap = following - member.offset - fixed - member.packed
         if not 0 <= gap <= _MAX_GAP:
