@@ -8,7 +8,7 @@ from hashlib import md5, sha256
 from itertools import count, pairwise
 
 from gateway.s3.parts import MIN_PART
-from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Page, UnfitParts
+from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Page, UnfinishedPage, UnfinishedUpload, UnfitParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A multipart upload: what its object will be, and the parts that have arrived, by their numbers."""
+class Upload:
+    """A multipart upload: what its object will be, when it was begun, and the parts that have arrived, by number."""
 
     key: str
     content_type: str
     metadata: Mapping[str, str]
     checksums: bool
+    begun: int
     parts: dict[int, tuple[ArrivedPart, bytes]] = field(default_factory=dict)
 
 
@@ -41,7 +42,7 @@ class MemoryStorage:
         self.now = now
         self.min_part = min_part
         self.objects: dict[str, Stored] = {}
-        self.uploads: dict[str, Unfinished] = {}
+        self.uploads: dict[str, Upload] = {}
         self._numbers = count(1)
 
     def upload(
@@ -129,7 +130,7 @@ class MemoryStorage:
     ) -> str:
         await asyncio.sleep(0)
         upload_id = f"upload-{next(self._numbers)}"
-        self.uploads[upload_id] = Unfinished(key, content_type, _lowered(metadata), checksums)
+        self.uploads[upload_id] = Upload(key, content_type, _lowered(metadata), checksums, self.now)
         return upload_id
 
     async def list_parts(self, key: str, upload_id: str) -> Sequence[ArrivedPart]:
@@ -171,6 +172,17 @@ class MemoryStorage:
         await asyncio.sleep(0)
         return [upload_id for upload_id, upload in self.uploads.items() if upload.key == key]
 
+    async def list_unfinished(
+        self, prefix: str, *, limit: int = 1000, after: tuple[str, str] | None = None
+    ) -> UnfinishedPage:
+        await asyncio.sleep(0)
+        found = [UnfinishedUpload(upload.key, upload_id, upload.begun) for upload_id, upload in self.uploads.items()]
+        found = sorted((each for each in found if each.key.startswith(prefix)), key=_place)
+        following = [each for each in found if after is None or _place(each) > (after[0].encode(), after[1])]
+        page = tuple(following[:limit])
+        more = len(following) > limit
+        return UnfinishedPage(page, (page[-1].key, page[-1].upload_id) if more else None)
+
     async def check(self) -> None:
         await asyncio.sleep(0)
 
@@ -183,13 +195,13 @@ class MemoryStorage:
             raise Changed
         return stored
 
-    def _unfinished(self, key: str, upload_id: str) -> Unfinished:
+    def _unfinished(self, key: str, upload_id: str) -> Upload:
         upload = self.uploads.get(upload_id)
         if upload is None or upload.key != key:
             raise Gone
         return upload
 
-    def _joined(self, upload: Unfinished, parts: Sequence[ArrivedPart]) -> Head:
+    def _joined(self, upload: Upload, parts: Sequence[ArrivedPart]) -> Head:
         """Describe the object of these parts: its ETag and its checksum are those of the parts' own."""
         etags = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
         digests = b"".join(b64decode(part.checksum_sha256 or "") for part in parts)
@@ -203,6 +215,10 @@ class MemoryStorage:
             metadata=upload.metadata,
             last_modified=self.now,
         )
+
+
+def _place(upload: UnfinishedUpload) -> tuple[bytes, str]:
+    return upload.key.encode(), upload.upload_id
 
 
 def _etag(body: bytes) -> str:

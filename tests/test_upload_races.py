@@ -39,7 +39,7 @@ from gateway.s3.credentials import open_session
 from gateway.s3.endpoints import Endpoint
 from gateway.s3.s3_storage import S3Storage
 from gateway.s3.sigv4 import Credentials
-from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Page, Storage
+from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Page, Storage, UnfinishedPage
 from gateway.uploads import Outcome, Uploads
 from tests.memory_storage import MemoryStorage
 from tests.servers.s3 import S3Server
@@ -230,6 +230,12 @@ class Stepped:
     async def list_uploads(self, key: str) -> Sequence[str]:
         await self._my_turn()
         return await self._storage.list_uploads(key)
+
+    async def list_unfinished(
+        self, prefix: str, *, limit: int = 1000, after: tuple[str, str] | None = None
+    ) -> UnfinishedPage:
+        await self._my_turn()
+        return await self._storage.list_unfinished(prefix, limit=limit, after=after)
 
     async def check(self) -> None:
         raise AssertionError

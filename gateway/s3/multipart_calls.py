@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from gateway.s3.answers import code_of, expect, expect_status, insist, understood
 from gateway.s3.clients import Clients
-from gateway.s3.storage import ArrivedPart, Changed, Gone
+from gateway.s3.storage import ArrivedPart, Changed, Gone, UnfinishedPage, UnfinishedUpload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
@@ -138,6 +138,32 @@ class MultipartCalls:
                 return [upload["UploadId"] for upload in found]
             expect(answer, "Uploads", "NextKeyMarker", "NextUploadIdMarker")
             request["KeyMarker"], request["UploadIdMarker"] = answer["NextKeyMarker"], answer["NextUploadIdMarker"]
+
+    def unfinished(self, prefix: str, limit: int, after: tuple[str, str] | None) -> UnfinishedPage:
+        """See Storage."""
+        request: ListMultipartUploadsRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Prefix": prefix,
+            "MaxUploads": limit,
+        }
+        if after is not None:
+            request["KeyMarker"], request["UploadIdMarker"] = after
+        try:
+            answer = self._clients.usual().list_multipart_uploads(**request)
+        except ClientError as error:
+            if "UploadIdMarker" not in request or code_of(error) != "InvalidArgument":
+                raise
+            del request["UploadIdMarker"]  # LocalStack does not know the upload any more
+            answer = self._clients.usual().list_multipart_uploads(**request)
+        expect(answer, "IsTruncated")
+        found = tuple(
+            UnfinishedUpload(each["Key"], each["UploadId"], int(each["Initiated"].timestamp()))
+            for each in answer.get("Uploads", [])
+        )
+        if not answer["IsTruncated"]:
+            return UnfinishedPage(found, None)
+        expect(answer, "Uploads", "NextKeyMarker", "NextUploadIdMarker")  # as in _parts
+        return UnfinishedPage(found, (answer["NextKeyMarker"], answer["NextUploadIdMarker"]))
 
 
 def _arrived(part: "PartTypeDef") -> ArrivedPart:

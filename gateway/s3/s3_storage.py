@@ -18,7 +18,7 @@ from gateway.s3.answers import report
 from gateway.s3.clients import Clients, Patience, Place
 from gateway.s3.multipart_calls import MultipartCalls
 from gateway.s3.object_calls import ObjectCalls
-from gateway.s3.storage import ArrivedPart, Head, Page
+from gateway.s3.storage import ArrivedPart, Head, Page, UnfinishedPage
 from gateway.s3.threads import Busy, Threads
 
 T = TypeVar("T")
@@ -114,6 +114,12 @@ class S3Storage:
     async def list_uploads(self, key: str) -> Sequence[str]:
         """See Storage."""
         return await self._call(partial(self._multipart.uploads, key))
+
+    async def list_unfinished(
+        self, prefix: str, *, limit: int = 1000, after: tuple[str, str] | None = None
+    ) -> UnfinishedPage:
+        """See Storage."""
+        return await self._call(partial(self._multipart.unfinished, prefix, limit, after))
 
     async def check(self) -> None:
         """See Storage. Checks at the same time are one: anybody may ask /readyz, and as often as they like."""

@@ -48,6 +48,23 @@ class Page:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """A multipart upload that is neither joined nor aborted; `begun` is in seconds (UTC)."""
+
+    key: str
+    upload_id: str
+    begun: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedPage:
+    """Uploads in the order of their keys' UTF-8 bytes; `following` is where the next page begins, if there is one."""
+
+    uploads: tuple[UnfinishedUpload, ...]
+    following: tuple[str, str] | None
+
+
 class Storage(Protocol):
     """The bucket as the use cases need it. Every call raises `storage-unavailable` when the store does not answer."""
 
@@ -112,6 +129,15 @@ class Storage(Protocol):
 
     async def list_uploads(self, key: str) -> Sequence[str]:
         """Return the ids of the unfinished multipart uploads to exactly this key, the oldest first."""
+
+    async def list_unfinished(
+        self, prefix: str, *, limit: int = 1000, after: tuple[str, str] | None = None
+    ) -> UnfinishedPage:
+        """Return at most `limit` (1 … 1,000) unfinished multipart uploads to keys that begin with `prefix`.
+
+        `after` is the `following` of the page before. Where the last upload of that page has ended since, others to
+        the same key may be left out.
+        """
 
     async def check(self) -> None:
         """Return when the bucket can be reached and lies in the region we sign for."""

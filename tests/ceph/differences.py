@@ -21,6 +21,7 @@ DIFFERENT: Final[Mapping[str, str]] = {
     "test_with_checksums_the_bucket_takes_no_other_bytes": "checksum of a part",
     "test_parts_are_never_joined_over_an_object": "complete if-none-match",
     "test_the_upload_of_another_key_is_not_touched": "completion of a gone upload",
+    "test_pages_of_unfinished_uploads_hold_each_once_in_the_order_of_their_keys": "keys count with a dot behind them",
     "test_headers_that_nobody_signed_vanish_at_promotion": "a Content-Encoding that is taken away is served empty",
     "test_a_posted_file_is_completed_by_its_key_and_served": "the answer to a form has its ETag in the body alone",
     "test_the_gateway_cannot[list buckets]": "every user may list buckets, their own",

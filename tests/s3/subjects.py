@@ -33,6 +33,9 @@ NEEDS: Final[Mapping[str, str]] = {
     "test_a_part_is_not_copied_into_an_upload_that_is_gone": "part copy of a gone upload",
     "test_an_upload_that_is_gone_is_not_joined": "completion of a gone upload",
     "test_the_upload_of_another_key_is_not_touched": "upload id of another key",
+    "test_pages_of_unfinished_uploads_hold_each_once_in_the_order_of_their_keys": "pages of unfinished uploads",
+    "test_uploads_that_end_between_two_pages_hide_no_others": "pages of unfinished uploads",
+    "test_an_unfinished_upload_tells_when_it_was_begun": "when an upload was begun",
 }
 
 

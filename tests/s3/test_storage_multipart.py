@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from dataclasses import replace
 from hashlib import md5, sha256
 
@@ -204,6 +205,53 @@ async def test_the_unfinished_uploads_of_exactly_this_key_are_listed(subject: Su
     await subject.storage.abort_upload(key, first)
     assert await subject.storage.list_uploads(key) == [second]
     assert await subject.storage.list_uploads(subject.root) == []
+
+
+async def listed(subject: Subject, prefix: str, *, limit: int = 1000) -> list[tuple[str, str]]:
+    """List all unfinished uploads under a prefix, page by page."""
+    found: list[tuple[str, str]] = []
+    after = None
+    while True:
+        page = await subject.storage.list_unfinished(prefix, limit=limit, after=after)
+        assert len(page.uploads) <= limit
+        found += [(upload.key, upload.upload_id) for upload in page.uploads]
+        if page.following is None:
+            return found
+        after = page.following
+
+
+async def test_all_unfinished_uploads_under_a_prefix_are_listed(subject: Subject) -> None:
+    begun = [await begin(subject, name) for name in ("b", "a/b", "c", "a", "a")]
+    joined, done = await begin(subject, "joined")
+    await subject.storage.complete_upload(joined, done, send(subject, joined, done, TAIL))
+    await subject.storage.abort_upload(*begun.pop())
+    assert sorted(await listed(subject, subject.root)) == sorted(begun)
+    assert await listed(subject, subject.root + "a/") == [begun[1]]
+    assert await listed(subject, subject.root + "d") == []
+
+
+async def test_pages_of_unfinished_uploads_hold_each_once_in_the_order_of_their_keys(subject: Subject) -> None:
+    begun = [await begin(subject, name) for name in ("c", "a", "b", "b", "b", "a.b", "a-b")]
+    found = await listed(subject, subject.root, limit=2)
+    assert sorted(found) == sorted(begun)
+    assert [key for key, _ in found] == sorted(key for key, _ in begun)
+
+
+async def test_uploads_that_end_between_two_pages_hide_no_others(subject: Subject) -> None:
+    begun = [await begin(subject, name) for name in ("a", "b", "c", "d")]
+    first = await subject.storage.list_unfinished(subject.root, limit=2)
+    assert first.following is not None
+    for upload in first.uploads:
+        await subject.storage.abort_upload(upload.key, upload.upload_id)
+    rest = await subject.storage.list_unfinished(subject.root, after=first.following)
+    assert [(upload.key, upload.upload_id) for upload in (*first.uploads, *rest.uploads)] == begun
+
+
+async def test_an_unfinished_upload_tells_when_it_was_begun(subject: Subject) -> None:
+    before = int(time.time())
+    await begin(subject)
+    [upload] = (await subject.storage.list_unfinished(subject.root)).uploads
+    assert before - 1 <= upload.begun <= int(time.time()) + 1
 
 
 async def test_parts_are_copied_and_become_the_same_bytes(subject: Subject) -> None:

@@ -6,7 +6,7 @@ The requests are signed by botocore, not by us.
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -267,6 +267,19 @@ def complete_over_an_object(server: S3Server) -> int:
     return parts.complete(BODY, IfNoneMatch="*")
 
 
+def list_unfinished(server: S3Server, *, limit: int) -> Sequence[datetime]:
+    """Begin two multipart uploads to one key and answer when at most `limit` of them were begun."""
+    parts = Parts.begun(server)
+    server.s3().create_multipart_upload(Bucket=server.bucket, Key=parts.key)
+    found = server.s3().list_multipart_uploads(Bucket=server.bucket, Prefix=parts.key, MaxUploads=limit)
+    return [upload["Initiated"] for upload in found["Uploads"]]
+
+
+def as_if_refused(kept: bool) -> int:  # noqa: FBT001 - the whole question
+    """Answer a status for what is no refusal: whether a server keeps to what it is asked for."""
+    return 400 if kept else 200
+
+
 def put_large_metadata(server: S3Server) -> int:
     metadata = {"note": "x" * 3000}  # AWS: at most 2 KB
     return refused(server.s3().put_object, Bucket=server.bucket, Key=key(), Body=BODY, Metadata=metadata)
@@ -325,6 +338,10 @@ PROBES: Mapping[str, Callable[[S3Server], int]] = {
     "size of what is completed": lambda server: Parts.begun(server).complete(BODY, MpuObjectSize=len(BODY) + 1),
     "part copy if-match": lambda server: Parts.begun(server).copied(etag='"00000000000000000000000000000000"'),
     "part copy of a gone upload": lambda server: Parts.begun(server).aborted().copied(),
+    "pages of unfinished uploads": lambda server: as_if_refused(len(list_unfinished(server, limit=1)) == 1),
+    "when an upload was begun": lambda server: as_if_refused(
+        all(abs(datetime.now(UTC) - begun) < timedelta(hours=1) for begun in list_unfinished(server, limit=2))
+    ),
     "copy if-match": lambda server: copy(server, CopySourceIfMatch='"00000000000000000000000000000000"'),
     "copy if-none-match": lambda server: copy(server, IfNoneMatch="*"),
     "no write without credentials": lambda server: (
