@@ -21,7 +21,7 @@ _DOCUMENT = re.compile(
 # A JavaScript engine reads these first bytes of an image, font or MP3 as a name and then a comment or an assignment.
 _SCRIPT_IN_BINARY = re.compile(
     rb"\xff\xd8\xff[\xc0-\xfe]/[*/]"
-    rb"|(?:GIF8[79]a|RIFF|BM|wOF2(?:OTTO|true|ttcf)|\xff[\xe0-\xfd])[\t-\r ]*(?:/[*/]|=[\t-\r -~])"
+    rb"|(?:GIF8[79]a|RIFF|BM(?=(?s:.{4})\0{4})|wOF2(?:OTTO|true|ttcf)|\xff[\xe0-\xfd])[\t-\r ]*(?:/[*/]|=[\t-\r -~])"
 )
 _MARKUP = re.compile(rb"<[a-z]")
 _NAMESPACE = re.compile(

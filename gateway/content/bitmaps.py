@@ -11,63 +11,73 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class _TiffLayout:
-    """How one kind of TIFF writes its directories: offsets of 4 bytes, or of 8 (BigTIFF)."""
+    """How one kind of TIFF writes numbers; its header is two offsets long, and the second leads to a directory."""
 
-    order: str
-    offset: str
-    count: str
-    first: int  # where the offset of the first directory stands
+    order: str  # as `struct` writes it
+    offset: str  # as `struct` writes one, in bytes `width`
+    width: int
+    count: str  # of a directory's entries
 
     @property
     def entry(self) -> struct.Struct:
-        return struct.Struct(f"{self.order}HH{self.offset}{struct.calcsize('=' + self.offset)}s")
+        """Tag, type, number of values, and their place: themselves if they fit, else their offset."""
+        return struct.Struct(f"{self.order}HH{self.offset}{self.width}s")
 
 
 _TIFF_LAYOUTS = {
-    b"II\x2a\0": _TiffLayout("<", "I", "H", 4),
-    b"MM\0\x2a": _TiffLayout(">", "I", "H", 4),
+    b"II\x2a\0": _TiffLayout("<", "I", 4, "H"),
+    b"MM\0\x2a": _TiffLayout(">", "I", 4, "H"),
     # BigTIFF Design (AWare Systems, adopted by libtiff 4): version 43, offsets of 8 bytes
-    b"II\x2b\0\x08\0\0\0": _TiffLayout("<", "Q", "Q", 8),
-    b"MM\0\x2b\0\x08\0\0": _TiffLayout(">", "Q", "Q", 8),
+    b"II\x2b\0\x08\0\0\0": _TiffLayout("<", "Q", 8, "Q"),
+    b"MM\0\x2b\0\x08\0\0": _TiffLayout(">", "Q", 8, "Q"),
 }
 # Bytes of a value, by its type: TIFF 6.0 section 2, Adobe's supplement 1 (13) and BigTIFF (16-18)
 _TIFF_TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TIFF_NUMBERS = {3: "H", 4: "I", 16: "Q"}
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_DATA = ((273, 279), (324, 325))  # where strips begin and how long they are, the same of tiles: sections 8 and 15
 
 
 def is_tiff(front: bytes, size: int) -> bool:
     """Follow TIFF (revision 6.0, section 2; BigTIFF): the header, and the first directory where it is in view."""
     layout = _TIFF_LAYOUTS.get(front[:4]) or _TIFF_LAYOUTS.get(front[:8])
-    if layout is None or len(front) < layout.first * 2:
+    if layout is None or len(front) < 2 * layout.width:
         return False
-    (start,) = struct.unpack_from(layout.order + layout.offset, front, layout.first)
+    (start,) = struct.unpack_from(layout.order + layout.offset, front, layout.width)
     entries = start + struct.calcsize("=" + layout.count)
-    if start < layout.first * 2 or entries + layout.entry.size > size:
+    if start < 2 * layout.width or entries + layout.entry.size > size:
         return False
     if entries > len(front):
         return size > len(front)
     (count,) = struct.unpack_from(layout.order + layout.count, front, start)
-    end = entries + count * layout.entry.size + struct.calcsize("=" + layout.offset)
-    return (
-        count > 0
-        and end <= size
-        and _tiff_directory_is_sane(layout, front[entries : min(end, len(front))], count, size)
-    )
+    end = entries + count * layout.entry.size + layout.width
+    if count == 0 or end > size:
+        return False
+    numbers = _tiff_numbers(layout, front, size, entries, min(count, (len(front) - entries) // layout.entry.size))
+    if numbers is None or (end <= len(front) and not {_TIFF_WIDTH, _TIFF_HEIGHT} <= numbers.keys()):
+        return False
+    places = (zip(numbers.get(begin, ()), numbers.get(length, ()), strict=False) for begin, length in _TIFF_DATA)
+    return all(begin + length <= size for pairs in places for begin, length in pairs)
 
 
-def _tiff_directory_is_sane(layout: _TiffLayout, directory: bytes, count: int, size: int) -> bool:
-    entry, inline = layout.entry, struct.calcsize("=" + layout.offset)
-    in_view = min(count, len(directory) // entry.size)
-    tags = set()
-    for tag, kind, values, place in entry.iter_unpack(directory[: in_view * entry.size]):
+def _tiff_numbers(
+    layout: _TiffLayout, front: bytes, size: int, start: int, count: int
+) -> dict[int, tuple[int, ...]] | None:
+    """Read those values of `count` entries that are numbers in view; None when a value is malformed or has no room."""
+    numbers = {}
+    for tag, kind, values, place in layout.entry.iter_unpack(front[start : start + count * layout.entry.size]):
         length = _TIFF_TYPES.get(kind, 0) * values
+        data = place
+        if length > layout.width:
+            (offset,) = struct.unpack(layout.order + layout.offset, place)
+            if offset + length > size:
+                return None
+            data = front[offset : offset + length]
         if length == 0:
-            return False
-        if length > inline and int.from_bytes(place, "little" if layout.order == "<" else "big") + length > size:
-            return False
-        tags.add(tag)
-    # Entries are sorted by their tags, so that the dimensions stand near the beginning.
-    return in_view < count or {_TIFF_WIDTH, _TIFF_HEIGHT} <= tags
+            return None
+        if kind in _TIFF_NUMBERS and len(data) >= length:
+            numbers[tag] = struct.unpack_from(f"{layout.order}{values}{_TIFF_NUMBERS[kind]}", data)
+    return numbers
 
 
 _OS2_HEADER = 12

@@ -111,7 +111,8 @@ def _is_movie(boxes: list[_Box], front: bytes, size: int) -> bool:
 
 def _boxes(front: bytes, start: int, end: int) -> list[_Box]:
     """List the boxes between `start` and `end` whose headers are in view; none at all when one has no room there."""
-    boxes, position, view = [], start, min(len(front), end)
+    boxes: list[_Box] = []
+    position, view = start, min(len(front), end)
     while position + 8 <= view:
         length, kind = struct.unpack_from(">I4s", front, position)
         body = position + 8

@@ -74,10 +74,12 @@ _ACTIONS = tuple(
             # of another document, which it copies with its handlers: SVG 2, 5.6. Those of this one are met anyway.
             rb"<(?:(?:[a-z_][a-z0-9_.-]{0,31}:)?(?:(?:script|handler|listener|foreignobject|html|head|body|iframe|frame|"
             rb"frameset|object|embed|applet|base|meta|link|form|math|img)" + NAME_ENDS + rb"|use[\t\n\r /]"
-            rb"(?=[^<]*?href" + _VALUE + rb"[^#\"']))|\?(?:php|xml-stylesheet)|!entity|!doctype[^<\[]{0,512}\[|"
-            rb"xsl:(?:stylesheet|transform|template))",
+            rb"(?=[^<]*?href"
+            + _VALUE
+            + rb"[^#\"']))|\?(?:php|xml-stylesheet)|!entity|xsl:(?:stylesheet|transform|template)|"
+            rb"!doctype(?:[\t\n\f\r ]{0,64}html|[^<\[]{0,512}\[)|!(?:--)?\[if[\t\n\f\r (!])",
             # Event handlers: SVG 2, 15.9
-            rb"on(?<=[\t\n\r \"'/]on)[a-z]{3,32}[\t\n\r ]{0,64}=",
+            rb"on(?<=[\t\n\f\r \"'/]on)[a-z]{3,32}[\t\n\f\r ]{0,64}=",
             # Animations that put a handler or a link in place: SVG Animations 2.2
             rb"attributename" + _VALUE + rb"(?:[a-z0-9_.-]{1,32}:)?(?:href|on|src|[^\"'>]{0,64}&)",
             # Links to documents that stand in the link itself
