@@ -67,10 +67,16 @@ class Circuit:
         self._unanswered += 1
         if self._logged_at is None or now >= self._logged_at + LOG_EVERY:
             self._logged_at = now
-            log.warning("%s does not answer: %s", self._name, type(failure).__name__)
+            log.warning("%s does not answer: %s", self._name, _kind(failure))
 
     def _answered(self) -> None:
         if self._paused_until is None:
             return
         log.warning("%s answers again: %d calls went on without it", self._name, self._unanswered)
         self._paused_until, self._logged_at, self._unanswered = None, None, 0
+
+
+def _kind(failure: Exception) -> str:
+    """Return the class of what failed, or of what that says is its cause."""
+    cause = failure.__cause__
+    return type(cause if isinstance(cause, Exception) else failure).__name__

@@ -76,6 +76,8 @@ class Quotas:
     async def spend(self, tenant: str, policy: Policy, uploads: int, size: int) -> Tally:
         """Count so many uploads, of `size` bytes in all, or none of them; a refusal is `too-many-requests`."""
         limits = _limits(tenant, policy, uploads, size)
+        if not limits:
+            return Tally()
         if self._circuit is None:
             return await self._count(limits)
         tally = await self._circuit.ask(lambda: self._count(limits))

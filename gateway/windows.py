@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import ceil, floor
 
+MARGIN = 0.001  # seconds, more than what floats are off by
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -31,5 +33,7 @@ class Window:
         if self.used <= room:
             return 0
         if self.now <= room:
-            return floor(self.fades_in - (room - self.now + 1) * self.seconds / self.before) + 1
-        return floor(self.ends_in + self.seconds - (room + 1) * self.seconds / self.now) + 1
+            seconds = self.fades_in - (room - self.now + 1) * self.seconds / self.before
+        else:
+            seconds = self.ends_in + self.seconds - (room + 1) * self.seconds / self.now
+        return floor(seconds + MARGIN) + 1

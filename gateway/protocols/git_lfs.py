@@ -40,7 +40,7 @@ _EXTENSION = "bin"
 _BASES = ("/lfs", "/lfs/{policy}")
 _LOCKS = {"/locks": ["GET", "POST"], "/locks/verify": ["POST"], "/locks/{lock}/unlock": ["POST"]}
 VERIFIED_WITHIN = 25.0  # seconds; git-lfs gives a connection up that is silent for 30 (lfs.activitytimeout)
-_NEVER = "This is more than this policy's quota grants at once: push it by itself, later."
+_TOO_MUCH = "The quota of this policy grants less at once: push again for the rest, later."
 _STORING = "The object has arrived and is being stored, which takes a while for one so large: push again later."
 _SCANNING = "The object has arrived and is being scanned: push again later."
 
@@ -149,7 +149,7 @@ async def _uploads(call: AuthenticatedCall, policy: Policy, grants: list[Grant])
         wish = Wish(f"{wanted.oid}.{_EXTENSION}", OCTETS, None, wanted.size, wanted.checksum_sha256)
         grant = call.judge(policy, wish, name=wanted.oid, upload_name=gateway.random_name())
         if policy.quota is not None and not policy.quota.takes(len(grants) + 1, granted + grant.size):
-            raise Refusal(Code.TOO_MANY_REQUESTS, _NEVER)
+            raise Refusal(Code.TOO_MANY_REQUESTS, _TOO_MUCH)
         ticket, grant_token = gateway.tokens.seal_grant(grant)
         put = bucket.put_object(grant, grant_token, credentials, now=call.now, expires_in=policy.put_expires_in)
         grants.append(grant)
