@@ -1,7 +1,5 @@
 """ZIP archives: may this one be unpacked, by what its directory tells? Pure, and nothing is unpacked."""
 
-import re
-
 from gateway.content.active_content import holds_active_content
 from gateway.content.zip_directory import ENCRYPTED, Directory, Member, read_directory
 from gateway.errors import Code, Refusal
@@ -16,10 +14,11 @@ _METHODS = frozenset({0, 8, 9, 12, 14, 93, 95, 98, _AES})
 _SCANNED_METHODS = frozenset({0, 8, 9, 12})
 # Only its own directory tells what an archive within the archive unpacks to. Documents are ZIPs as well, but they are
 # what people put into archives: what is within them is told by none.
-_NESTED = re.compile(
-    rb"\.(?:zipx?|7z|rar|r[0-9]{2}|g?z|t[bgx]z2?|tzst|bz2?|xz|zst|lz[4ho]?|lzma|br|arj|ace|cab|cpio|tar|iso|img|dmg|vhdx?"
-    rb"|wim|jar|war|ear|apk|aab|ipa|xpi|crx|whl|egg|nupkg|vsix|msix|appx|deb|rpm)\n"
+_NESTED = frozenset(
+    b"7z aab ace apk appx ar arj br bz bz2 cab cpio crx deb dmg ear egg gz img ipa iso jar lz lz4 lzh lzma lzo msix"
+    b" nupkg rar rpm tar tbz tbz2 tgz txz tzst vhd vhdx vsix war whl wim xpi xz z zip zipx zst".split()
 )
+_SUSPICIOUS = 4096  # bytes of names with `<` in them that are looked through; nobody has as many
 
 
 def zip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | None) -> Code | None:
@@ -37,16 +36,16 @@ def zip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | Non
 def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code | None:
     """Say what speaks against all of it: an unknown method, markup in a name, a bomb, what a scanner would not see."""
     members = directory.members
-    if not all(member.method in _METHODS for member in members):
+    if not {member.method for member in members} <= _METHODS:
         return Code.CONTENT_MISMATCH
-    if holds_active_content(directory.raw):
+    if _holds_markup(directory):
         return Code.ACTIVE_CONTENT
-    unpacked = sum(member.unpacked for member in members)
+    packed, unpacked = sum([member.packed for member in members]), sum([member.unpacked for member in members])
     too_large = (
         unpacked > MAX_UNPACKED
-        or is_bomb(sum(member.packed for member in members), unpacked)
-        or any(is_bomb(member.packed, member.unpacked) for member in members)
-        or _NESTED.search(directory.listing) is not None
+        or is_bomb(packed, unpacked)
+        or any(member.unpacked > HARMLESS and is_bomb(member.packed, member.unpacked) for member in members)
+        or not _NESTED.isdisjoint([name.rpartition(b".")[2] for name in directory.listing.split(b"\n")])
         or (unpacked_limit is not None and (unpacked > unpacked_limit or not all(map(_can_be_scanned, members))))
     )
     return Code.ARCHIVE_TOO_LARGE if too_large else None
@@ -59,3 +58,12 @@ def is_bomb(packed: int, unpacked: int) -> bool:
 
 def _can_be_scanned(member: Member) -> bool:
     return member.method in _SCANNED_METHODS and not member.flags & ENCRYPTED
+
+
+def _holds_markup(directory: Directory) -> bool:
+    """Tell whether a name or the comment would be markup where a page shows it."""
+    if b"<" not in directory.listing and b"<" not in directory.comment:
+        return False
+    lines = [*directory.listing.split(b"\n"), directory.comment]
+    suspicious = b"\n".join([line for line in lines if b"<" in line])
+    return len(suspicious) > _SUSPICIOUS or holds_active_content(suspicious)

@@ -15,11 +15,15 @@ from gateway.errors import Code
 GZIP_END_BYTES = 4  # of the object's end, likewise below
 TAR_END_BYTES = 1024  # two blocks of zeros
 
+_LEAST = 18  # bytes of a header and a trailer without anything between them
+_GZIP = zlib.MAX_WBITS | 16  # how zlib is told to expect it
 _PROBED = 512  # bytes of a long stream that are inflated
-_INFLATED = 262_144  # bytes they may become, then no more is looked at
-_HEADER_CRC, _EXTRA, _NAME, _COMMENT, _RESERVED = 2, 4, 8, 16, 0xE0  # flags, RFC 1952, 2.3.1
+_INFLATED = 262_144  # bytes they may become, then no more is looked at; likewise the members
+_MEMBERS = 16
+_HEADER_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # flags, RFC 1952, 2.3.1
 
 _BLOCK = 512
+_TAR_MAGIC = frozenset({b"ustar\0", b"ustar ", bytes(6)})  # POSIX, GNU, and the seventh edition of Unix
 _OCTAL = re.compile(rb"[0-7]+").fullmatch
 _BARE = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})  # types of links, devices and folders: no bytes follow
 _SPARSE = b"S"  # more headers of its own may follow
@@ -27,29 +31,39 @@ _SPARSE = b"S"  # more headers of its own may follow
 
 def gzip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | None) -> Code | None:
     """Say what speaks against gzip (RFC 1952). Its last four bytes tell what it unpacks to, modulo 2^32, or lie."""
-    if not _is_gzip(front, size):
+    if len(front) < _LEAST or not front.startswith(b"\x1f\x8b\x08"):
         return Code.CONTENT_MISMATCH
-    if holds_active_content(front[: _after_gzip_header(front)]):
+    start = _after_gzip_header(front)
+    if holds_active_content(front[:start]):
         return Code.ACTIVE_CONTENT
-    unpacked = int.from_bytes(end[-4:], "little")
+    if not (_members_inflate(front) if size <= len(front) else _begins_to_inflate(front, start)):
+        return Code.CONTENT_MISMATCH
+    unpacked = int.from_bytes(end, "little")
     too_large = is_bomb(size, unpacked) or (unpacked_limit is not None and unpacked > unpacked_limit)
     return Code.ARCHIVE_TOO_LARGE if too_large else None
 
 
-def _is_gzip(front: bytes, size: int) -> bool:
-    if len(front) < 18 or front[:3] != b"\x1f\x8b\x08" or front[3] & _RESERVED:
-        return False
-    whole = size <= len(front)
-    start = _after_gzip_header(front)
-    if start >= len(front):
-        return not whole
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+def _begins_to_inflate(front: bytes, start: int) -> bool:
     try:
-        stream.decompress(front[start:] if whole else front[start : start + _PROBED], _INFLATED)
+        zlib.decompressobj(_GZIP).decompress(front[: start + _PROBED], _INFLATED)
     except zlib.error:
         return False
-    # One that unpacks to more than was inflated goes on, and so may another one behind its end.
-    return not whole or bool(stream.unconsumed_tail) or (stream.eof and len(stream.unused_data) >= 8)
+    return True
+
+
+def _members_inflate(rest: bytes) -> bool:
+    """Tell whether all of these bytes are members, with true checksums (RFC 1952, 2.2), as far as is worth the time."""
+    room = _INFLATED
+    for _ in range(_MEMBERS):
+        stream = zlib.decompressobj(_GZIP)
+        try:
+            room -= len(stream.decompress(rest, room))
+        except zlib.error:
+            return False
+        rest = stream.unused_data
+        if room == 0 or not rest.strip(b"\0"):  # tape drives fill up their blocks
+            return room == 0 or stream.eof
+    return True
 
 
 def _after_gzip_header(front: bytes) -> int:
@@ -98,10 +112,9 @@ def tar_objection(front: bytes, size: int, end: bytes, _unpacked_limit: int | No
 
 def _tar_length(header: bytes) -> int | None:
     """Return how many bytes follow the header, or None if it is none: its checksum counts itself as spaces."""
-    magic, checksum = header[257:263], _tar_number(header[148:156])
-    if header[0] == 0 or (magic not in {b"ustar\0", b"ustar "} and any(header[257:])):
+    if header[0] == 0 or header[257:263] not in _TAR_MAGIC:
         return None
-    if checksum != sum(header[:148]) + 8 * ord(" ") + sum(header[156:]):
+    if _tar_number(header[148:156]) != sum(header[:148]) + 8 * ord(" ") + sum(header[156:]):
         return None
     return 0 if header[156:157] in _BARE else _tar_number(header[124:136])
 

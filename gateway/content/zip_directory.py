@@ -7,6 +7,7 @@ out otherwise, and what one of them unpacks another never sees: so only what has
 
 import re
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
@@ -20,10 +21,11 @@ ENCRYPTED, _STREAMED, _PATCHED, _UTF_8, _MASKED = 1, 1 << 3, 1 << 5, 1 << 11, 1 
 _END = struct.Struct("<4sHHHHIIH")  # 4.3.16
 _END_64 = struct.Struct("<4sQ4xIIQQQQ")  # 4.3.14
 _LOCATOR = struct.Struct("<4sIQI")  # 4.3.15
-_ENTRY = struct.Struct("<4sHHHH4xIIIHHHHHII")  # 4.3.12
+_ENTRY = struct.Struct("<4sH2xHH4xIIIHHHH2xII")  # 4.3.12
 _LOCAL = struct.Struct("<4s2xHH4xIIIHH")  # 4.3.7
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF  # "too small, see the ZIP64 record": 4.4.1.4
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields: 4.5.3 and 4.6.9
+_MOST_FIELDS = 64  # of one member; appendix C and section 4.5.2 register about as many
 _DESCRIPTORS = frozenset({12, 16, 20, 24})  # bytes behind a member that was streamed: 4.3.9
 _MAX_GAP = _FULL_16 + max(_DESCRIPTORS)  # an extra field of the local header that is out of view, and a descriptor
 _UNICODE_PATH_ID = _UNICODE_PATH.to_bytes(2, "little")
@@ -49,12 +51,12 @@ class Member(NamedTuple):
 class Directory:
     """The members in the order of their bytes, and `listing`: all names in lower case, with a newline around each.
 
-    `raw` is the directory as it stands, with all comments.
+    `comment` is what the archive says of itself.
     """
 
     members: tuple[Member, ...]
     listing: bytes
-    raw: bytes
+    comment: bytes
 
 
 def read_directory(front: bytes, size: int, end: bytes) -> Directory:
@@ -63,50 +65,51 @@ def read_directory(front: bytes, size: int, end: bytes) -> Directory:
     Raises `content-mismatch` for what is no ZIP or has two readings, and `archive-too-large` for a directory that does
     not fit into `end`.
     """
-    count, offset, stop = _place(size, end)
     first = size - len(end)
+    count, offset, stop, comment = _place(end, first)
     if offset < first:
         raise Refusal(Code.ARCHIVE_TOO_LARGE)
     members = sorted(_entries(end, offset - first, stop - first))
     if len(members) != count:
         _mismatch()
     names = [member.name for member in members]
+    _check_utf_8(members)
     _check_names(names)
     _check_links(members, names)
     _check_tiling(members, offset, front, end, first)
-    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), end[offset - first :])
+    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), comment)
 
 
 def _mismatch() -> NoReturn:
     raise Refusal(Code.CONTENT_MISMATCH)
 
 
-def _place(size: int, end: bytes) -> tuple[int, int, int]:
-    """Return how many entries the directory has, and where it begins and ends in the object."""
+def _place(end: bytes, first: int) -> tuple[int, int, int, bytes]:
+    """Return how many entries the directory has, where it begins and ends in the object, and the archive's comment."""
     at = end.rfind(b"PK\5\6")  # with another one in its comment, readers find the one or the other
     if at < 0 or at + 22 > len(end):
         _mismatch()
     small = _END.unpack_from(end, at)
     if at + 22 + small[7] != len(end):
         _mismatch()
-    stop = size - len(end) + at
+    stop = first + at
     disk, directory_disk, here, count, length, offset = small[1:7]
     if at >= 20 and end.startswith(b"PK\6\7", at - 20):
-        stop, large = _zip64(end, at - 20, size - len(end))
+        stop, large = _zip64(end, at - 20, first)
         for told, full, found in zip(small[1:7], (_FULL_16,) * 4 + (_FULL_32,) * 2, large, strict=True):
             if told not in {full, found}:
                 _mismatch()
         disk, directory_disk, here, count, length, offset = large
     if disk or directory_disk or here != count or offset + length != stop:
         _mismatch()
-    return count, offset, stop
+    return count, offset, stop, end[at + 22 :]
 
 
 def _zip64(end: bytes, locator: int, first: int) -> tuple[int, tuple[int, ...]]:
     """Return where the ZIP64 record begins in the object, and the six fields that both records have."""
     _, disk, place, disks = _LOCATOR.unpack_from(end, locator)
     at = place - first
-    if disk or disks != 1 or not 0 <= at <= locator - 56:
+    if disk or disks > 1 or not 0 <= at <= locator - 56:
         _mismatch()
     signature, length, *fields = _END_64.unpack_from(end, at)
     if signature != b"PK\6\6" or at + 12 + length != locator:
@@ -118,30 +121,30 @@ def _entries(end: bytes, position: int, stop: int) -> Iterator[Member]:
     while position < stop:
         if position + 46 > stop:
             _mismatch()
-        signature, made_by, _, flags, method, checksum, packed, unpacked, *lengths, disk, _, external, offset = (
-            _ENTRY.unpack_from(end, position)
-        )
-        name_end = position + 46 + lengths[0]
-        extra_end = name_end + lengths[1]
-        name, extra = end[position + 46 : name_end], end[name_end:extra_end]
-        position = extra_end + lengths[2]
-        if signature != b"PK\1\2" or position > stop or flags & (_PATCHED | _MASKED):
+        fields = _ENTRY.unpack_from(end, position)
+        made_by, flags, method, checksum, packed, unpacked, name_length, extra_length, comment_length = fields[1:10]
+        disk, external, offset = fields[10:]
+        name_end = position + 46 + name_length
+        name, extra = end[position + 46 : name_end], end[name_end : name_end + extra_length]
+        position = name_end + extra_length + comment_length
+        if fields[0] != b"PK\1\2" or position > stop or flags & (_PATCHED | _MASKED):
             _mismatch()
-        if disk or _FULL_32 in {packed, unpacked, offset}:
+        if disk or _FULL_32 in (packed, unpacked, offset):
             unpacked, packed, offset, disk = _long_fields(extra, unpacked, packed, offset, disk)
         if disk or (method == STORED and packed != unpacked and not flags & ENCRYPTED):
             _mismatch()
-        if flags & _UTF_8 and not name.isascii():
-            _check_utf_8(name)
-        if _UNICODE_PATH_ID in extra:
+        if extra_length and _UNICODE_PATH_ID in extra:
             _check_names([path[5:] for kind, path in _extra_fields(extra) if kind == _UNICODE_PATH])
-        is_link = made_by >> 8 in _UNIXES and external >> 28 == _LINK
+        is_link = external >> 28 == _LINK and made_by >> 8 in _UNIXES
         yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link)
 
 
 def _long_fields(extra: bytes, *told: int) -> Iterator[int]:
     """Yield the sizes, the offset and the number of the disk, from the ZIP64 field where it has to be asked."""
-    long = next((data for kind, data in _extra_fields(extra) if kind == _ZIP64), b"")
+    fields = [data for kind, data in _extra_fields(extra) if kind == _ZIP64]
+    if len(fields) != 1:
+        _mismatch()
+    (long,) = fields
     for number, (value, full) in enumerate(zip(told, (_FULL_32, _FULL_32, _FULL_32, _FULL_16), strict=False)):
         width = 4 if number == 3 else 8
         if value != full:
@@ -154,16 +157,19 @@ def _long_fields(extra: bytes, *told: int) -> Iterator[int]:
 
 
 def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    position = 0
+    position = number = 0
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, position)
         yield kind, extra[position + 4 : position + 4 + length]
         position += 4 + length
+        number += 1
+        if number > _MOST_FIELDS:
+            _mismatch()
 
 
-def _check_utf_8(name: bytes) -> None:
+def _check_utf_8(members: list[Member]) -> None:
     try:
-        name.decode()
+        b"\n".join(member.name for member in members if member.flags & _UTF_8).decode()
     except UnicodeDecodeError:
         _mismatch()
 
@@ -186,9 +192,12 @@ def _check_links(members: list[Member], names: list[bytes]) -> None:
     """Refuse what is there twice, and what would be written through a symbolic link."""
     if len(set(names)) != len(names):
         _mismatch()
-    links = tuple(member.name.rstrip(b"/") + b"/" for member in members if member.is_link)
-    if links and any(name.startswith(links) for name in names):
-        _mismatch()
+    links = [member.name.rstrip(b"/") + b"/" for member in members if member.is_link]
+    ordered = sorted(names) if links else []
+    for link in links:
+        at = bisect_left(ordered, link)
+        if at < len(ordered) and ordered[at].startswith(link):
+            _mismatch()
 
 
 def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, first: int) -> None:
@@ -217,10 +226,14 @@ def _check_local_header(member: Member, view: bytes, at: int, gap: int) -> None:
     if signature != b"PK\3\4" or method != member.method or view[at + 30 : name_end] != member.name:
         _mismatch()
     streamed = flags & _STREAMED
-    if (flags ^ member.flags) & (ENCRYPTED | _MASKED) or gap - extra_length not in (_DESCRIPTORS if streamed else {0}):
+    if (flags ^ member.flags) & (ENCRYPTED | _MASKED):
+        _mismatch()
+    if gap != extra_length if not streamed else gap - extra_length not in _DESCRIPTORS:
         _mismatch()
     checksum, packed, unpacked = told
-    if _FULL_32 in {packed, unpacked}:
+    if name_end + extra_length > len(view):  # out of view from here on
+        return
+    if _FULL_32 in (packed, unpacked):
         unpacked, packed = _long_fields(view[name_end : name_end + extra_length], unpacked, packed)
     found = (checksum, packed, unpacked)
     if found != (member.checksum, member.packed, member.unpacked) and not (streamed and not any(found)):
