@@ -19,26 +19,26 @@ _MP3_BITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_BITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _ENOUGH_FRAMES = 16  # one behind the other, each with a plausible header: no other content looks so by accident
 _MOST_TAGS = 8  # at the beginning: a second one is rare
-# What may follow the last frame: ID3v1, APEv2, Lyrics3, or a last ID3v2.
-_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+# What may follow the last frame, and how long it is at least: ID3v1, APEv2, Lyrics3, ID3v2.
+_TRAILERS = {b"TAG": 128, b"APETAGEX": 32, b"LYRICSBEGIN": 26, b"ID3": 10}
 
 
 def is_mp3(front: bytes, size: int) -> bool:
     """Follow MP3 (ISO/IEC 11172-3, 2.4.2.3; 13818-3): ID3v2 tags, then frames of layer III, each where one ends."""
-    position = _after_id3(front, size)
-    if position is None:
+    tagged = _after_id3(front, size)
+    if tagged is None or tagged + 4 > size:
         return False
-    if position >= len(front):
-        return position + 4 <= size
-    if position:  # some writers leave room behind the tag
-        position = len(front) - len(front[position:].lstrip(b"\0"))
-    return _frames_follow(front, size, position, _mp3_frame)
+    # Some writers leave room behind the tag. One that takes up the front is all that can be seen.
+    position = max(tagged, len(front) - len(front[tagged:].lstrip(b"\0"))) if tagged else 0
+    frames = _count_frames(front, size, position, _mp3_frame)
+    return frames is not None and (frames > 1 or (bool(tagged) if size > len(front) else frames == 1))
 
 
 def is_aac(front: bytes, size: int) -> bool:
     """Follow AAC in ADTS (ISO/IEC 14496-3, 1.A.2): ID3v2 tags, then frames, each where one ends."""
-    position = _after_id3(front, size)
-    return position is not None and _frames_follow(front, size, position, _adts_frame)
+    tagged = _after_id3(front, size)
+    frames = None if tagged is None else _count_frames(front, size, tagged, _adts_frame)
+    return frames is not None and (frames > 1 or (frames == 1 and size <= len(front)))
 
 
 def _after_id3(front: bytes, size: int) -> int | None:
@@ -61,21 +61,25 @@ def _after_id3(front: bytes, size: int) -> int | None:
     return position
 
 
-def _frames_follow(front: bytes, size: int, position: int, frame: _Frame) -> bool:
-    """Tell whether frames of one kind stand one behind the other, two at least unless the object ends before."""
-    kind, count = None, 0
-    while position + 7 <= len(front):
+def _count_frames(front: bytes, size: int, position: int, frame: _Frame) -> int | None:
+    """Count the frames in view that stand one behind the other; None when something else stands among them."""
+    kind, count, enough = None, 0, _ENOUGH_FRAMES if size > len(front) else len(front)
+    while position + 7 <= len(front) and count < enough:
         found = frame(front, position)
-        if found is None or (kind is not None and found[0] != kind):
-            return count > 1 and front.startswith(_TRAILERS, position)
+        if found is None or found[0] != (kind or found[0]):
+            return count if count > 1 and _trailer_follows(front, size, position) else None
         kind, length = found
         count += 1
         position += length
         if position > size:
-            return False
-        if count == _ENOUGH_FRAMES and size > len(front):
-            return True
-    return count > 1 if size > len(front) else count > 0 and position == size
+            return None
+    return count if position == size or size > len(front) else None
+
+
+def _trailer_follows(front: bytes, size: int, position: int) -> bool:
+    return any(
+        front.startswith(trailer, position) and position + length <= size for trailer, length in _TRAILERS.items()
+    )
 
 
 def _mp3_frame(front: bytes, position: int) -> tuple[int, int] | None:

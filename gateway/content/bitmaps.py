@@ -57,7 +57,8 @@ def is_tiff(front: bytes, size: int) -> bool:
     if numbers is None or (end <= len(front) and not {_TIFF_WIDTH, _TIFF_HEIGHT} <= numbers.keys()):
         return False
     places = (zip(numbers.get(begin, ()), numbers.get(length, ()), strict=False) for begin, length in _TIFF_DATA)
-    return all(begin + length <= size for pairs in places for begin, length in pairs)
+    further = int.from_bytes(front[end - layout.width : end], "little" if layout.order == "<" else "big")
+    return further < size and all(begin + length <= size for pairs in places for begin, length in pairs)
 
 
 def _tiff_numbers(

@@ -66,7 +66,7 @@ def is_mov(front: bytes, size: int) -> bool:
     boxes = _boxes(front, 0, size)
     if front[4:8] == b"ftyp":
         return _QUICKTIME in _brands(front) and _is_movie(boxes, front, size)
-    return {kind for kind, _, _ in boxes} <= _OLD_MOVIE and _is_movie(boxes, front, size)
+    return boxes is not None and {kind for kind, _, _ in boxes} <= _OLD_MOVIE and _is_movie(boxes, front, size)
 
 
 def _brands(front: bytes) -> list[bytes]:
@@ -83,53 +83,61 @@ def _is_major(brands: list[bytes], wanted: frozenset[bytes]) -> bool:
 
 def _is_image(front: bytes, size: int) -> bool:
     boxes = _boxes(front, 0, size)
-    # An image sequence is a movie as well, and may be one alone: ISO/IEC 23008-12, 7.
-    images = [(body, end) for kind, body, end in boxes if kind == b"meta"]
-    if not images:
-        return _is_movie(boxes, front, size)
-    return all(_handles_pictures(_boxes(front, body + 4, end), front, end) for body, end in images)
+    if not boxes or all(kind != b"meta" for kind, _, _ in boxes):
+        return _is_movie(boxes, front, size)  # an image sequence is a movie as well, and may be one alone: 23008-12, 7
+    data_seen = not _is_all_in_view(boxes, size)
+    for kind, body, end in boxes:
+        data_seen = data_seen or kind == b"mdat"
+        if kind == b"meta":
+            children = _boxes(front, body + 4, end)
+            if children is None or not _handles_pictures(children, front, end):
+                return False
+            data_seen = data_seen or end > len(front) or any(child == b"idat" for child, _, _ in children)
+    return data_seen
 
 
 def _handles_pictures(children: list[_Box], front: bytes, end: int) -> bool:
     for kind, body, _ in children:
         if kind == b"hdlr":
-            return front[body + 8 : body + 12] in {b"pict", b""}
-    return bool(children) and end > len(front)
+            return b"pict".startswith(front[body + 8 : body + 12])
+    return end > len(front)
 
 
-def _is_movie(boxes: list[_Box], front: bytes, size: int) -> bool:
-    if not boxes:
+def _is_movie(boxes: list[_Box] | None, front: bytes, size: int) -> bool:
+    if not boxes or (_is_all_in_view(boxes, size) and not {b"moov", b"mdat"} <= {kind for kind, _, _ in boxes}):
         return False
-    for kind, body, end in boxes:
-        if kind == b"moov":
-            children = _boxes(front, body, end)
-            header = any(child in {b"mvhd", b"cmov"} for child, _, _ in children)
-            return header or (end > len(front) and (bool(children) or body + 16 > len(front)))
-    # Nothing found yet: there has to be room for it beyond the last box in view.
-    return boxes[-1][2] + 8 <= size and size > len(front)
+    return all(_holds_movie_header(front, body, end) for kind, body, end in boxes if kind == b"moov")
 
 
-def _boxes(front: bytes, start: int, end: int) -> list[_Box]:
-    """List the boxes between `start` and `end` whose headers are in view; none at all when one has no room there."""
+def _holds_movie_header(front: bytes, body: int, end: int) -> bool:
+    children = _boxes(front, body, end)
+    return children is not None and (
+        end > len(front) or any(kind in {b"mvhd", b"cmov"} for kind, _, _ in children)  # the latter is compressed
+    )
+
+
+def _is_all_in_view(boxes: list[_Box], size: int) -> bool:
+    """Tell whether no further box has room behind these."""
+    return boxes[-1][2] + 8 > size
+
+
+def _boxes(front: bytes, start: int, end: int) -> list[_Box] | None:
+    """List the boxes between `start` and `end` whose headers are in view; None when one is malformed or has no room."""
     boxes: list[_Box] = []
     position, view = start, min(len(front), end)
-    while position + 8 <= view:
+    while position + 8 <= view and len(boxes) < _MOST_BOXES:
         length, kind = struct.unpack_from(">I4s", front, position)
         body = position + 8
         if length == 1:
             if position + 16 > view:
-                break
+                return boxes if end > len(front) else None
             (length,) = struct.unpack_from(">Q", front, body)
             body += 8
         elif length == 0:  # up to the end of the file
             length = end - position
-        if (
-            length < body - position
-            or position + length > end
-            or _KIND.fullmatch(kind) is None
-            or len(boxes) == _MOST_BOXES
-        ):
-            return []
+        if length < body - position or position + length > end or _KIND.fullmatch(kind) is None:
+            return None
         position += length
         boxes.append((kind, body, position))
-    return boxes if position == end or end > len(front) else []
+    # Behind the last there is no room for a header, or no view.
+    return boxes if position == end or position + 8 > len(front) < end else None

@@ -41,7 +41,7 @@ def _is_segment(front: bytes, size: int, doctype: bytes) -> bool:
     children = _elements(front, segment[1], end, _LEVEL_1)
     if end > size or not children:
         return False
-    return size > len(front) or (end == size and {_INFO, _TRACKS} <= {kind for kind, _, _ in children})
+    return size > len(front) or (end == size and {_INFO, _TRACKS, _CLUSTER} <= {kind for kind, _, _ in children})
 
 
 def _elements(front: bytes, position: int, end: int, allowed: frozenset[int]) -> list[_Element] | None:
