@@ -14,6 +14,7 @@ from starlette.types import Scope
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from gateway.errors import Code, Refusal
+from gateway.http import rate_limits
 
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_ERROR = "internal-error"  # a bug, not a refusal: it is in no table, and nobody can plan for it
@@ -47,10 +48,12 @@ _BEFORE_ROUTES = (
     Code.URI_TOO_LONG,
     Code.HEADERS_TOO_LARGE,
 )
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds, where waiting helps.", "schema": {"type": "integer"}}}
+_RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {"description": "Seconds, where waiting helps.", "schema": {"type": "integer"}}
+}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
-    429: _RETRY_AFTER,
+    429: _RETRY_AFTER | rate_limits.DOCUMENTED,
     503: _RETRY_AFTER,
 }
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -1,10 +1,16 @@
 """The fields that tell of a quota: draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for HTTP"."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.http.headers import Header
 from gateway.quotas import Count
 
+# As the OpenAPI document tells of them; neither comes where nobody counts.
+DOCUMENTED: dict[str, Any] = {
+    "RateLimit-Policy": {"description": "The quotas of the policy.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left of them.", "schema": {"type": "string"}},
+}
 _UNITS = {"uploads": "", "bytes": ';qu="content-bytes"'}  # section 3.1.2; what is left out means requests
 
 

@@ -12,7 +12,7 @@ from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Policy, acting_as, check_sha256
 from gateway.grants.principals import Action, Kind, Limits
 from gateway.grants.tickets import Ticket
-from gateway.http import bodies, schemas
+from gateway.http import bodies, rate_limits, schemas
 from gateway.http.calls import AuthenticatedCall
 from gateway.http.problems import AUTHENTICATED, WITH_BODY, other_responses, problem_responses
 from gateway.http.route import Anyone, Authenticated, GatewayRoute
@@ -45,13 +45,15 @@ _PROOF = (
 _LATER: dict[int | str, dict[str, Any]] = {
     202: {"model": schemas.Status, "description": "Not stored yet: ask again after `retry_after` seconds."}
 }
+_COUNTED: dict[int | str, dict[str, Any]] = {201: {"headers": rate_limits.DOCUMENTED}}
 _MAY_AUTHENTICATE: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 
 
 @router.post(
     "/uploads",
     status_code=201,
-    responses=problem_responses(
+    responses=_COUNTED
+    | problem_responses(
         *AUTHENTICATED,
         *WITH_BODY,
         *_POLICY,
