@@ -61,7 +61,11 @@ class Code(Enum):
         422,
         "The bytes hold script or markup that a browser could run: remove it and upload again under a new ticket.",
     )
-    ARCHIVE_TOO_LARGE = "archive-too-large", 422, "The archive unpacks to more than is accepted."
+    ARCHIVE_TOO_LARGE = (
+        "archive-too-large",
+        422,
+        "The archive unpacks to more than is accepted, or hides what it unpacks to: upload its files one by one.",
+    )
     INFECTED = "infected", 422, "The scanner found malware in the upload."
     TOO_MANY_REQUESTS = "too-many-requests", 429, "Wait as long as the Retry-After header says, then try again."
     HEADERS_TOO_LARGE = "headers-too-large", 431, "Send fewer or shorter request headers."

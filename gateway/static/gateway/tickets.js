@@ -4,14 +4,38 @@ import { address, credential, dismiss } from "./wire.js";
 
 const MOST_PARTS = 10_000; // S3's limit
 
+const OPENXML = "application/vnd.openxmlformats-officedocument";
+const OPENDOCUMENT = "application/vnd.oasis.opendocument";
 /** Media types by extension where browsers disagree (Windows calls a .csv application/vnd.ms-excel) or know none. */
 const TYPES = {
+  "7z": "application/x-7z-compressed",
+  avif: "image/avif",
   csv: "text/csv",
+  docx: `${OPENXML}.wordprocessingml.document`,
+  epub: "application/epub+zip",
+  flac: "audio/flac",
+  gz: "application/gzip",
+  heic: "image/heic",
+  heif: "image/heif",
   json: "application/json",
   log: "text/plain",
+  m4a: "audio/mp4",
+  md: "text/markdown",
+  mkv: "video/matroska",
+  mov: "video/quicktime",
+  odp: `${OPENDOCUMENT}.presentation`,
+  ods: `${OPENDOCUMENT}.spreadsheet`,
+  odt: `${OPENDOCUMENT}.text`,
+  opus: "audio/ogg",
   pdf: "application/pdf",
+  pptx: `${OPENXML}.presentationml.presentation`,
+  tar: "application/x-tar",
+  tgz: "application/gzip",
   txt: "text/plain",
   webp: "image/webp",
+  woff2: "font/woff2",
+  xlsx: `${OPENXML}.spreadsheetml.sheet`,
+  zip: "application/zip",
 };
 
 export async function askForTicket(job, file) {
