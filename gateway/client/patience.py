@@ -13,6 +13,7 @@ Value = TypeVar("Value")
 ATTEMPTS = 5  # per call, the first included
 BACK_OFF = 0.5  # seconds; doubles with each attempt
 LONGEST_WAIT = 60.0  # seconds, however long a Retry-After is
+TOO_MANY = 429
 
 
 async def patiently(call: Callable[[], Awaitable[Value]]) -> Value:
@@ -21,10 +22,15 @@ async def patiently(call: Callable[[], Awaitable[Value]]) -> Value:
         try:
             return await call()
         except GatewayError as failure:
-            if attempt == ATTEMPTS or not failure.passing:
+            if attempt == ATTEMPTS or not failure.passing or _is_used_up(failure):
                 raise
             await pause(attempt, failure.retry_after, answered=failure.status != 0)
     raise AssertionError  # the last attempt returns or raises
+
+
+def _is_used_up(failure: GatewayError) -> bool:
+    """Whether a quota is used up for so long that to ask any sooner is in vain."""
+    return failure.status == TOO_MANY and (failure.retry_after or 0) > LONGEST_WAIT
 
 
 async def pause(attempt: int, wait: float | None = None, *, answered: bool = True) -> None:

@@ -44,8 +44,9 @@ async ([gateway, size, options]) => {
     const status = await upload(file, { ...fixed, ...options });
     return { status, progress };
   } catch (error) {
-    const { name, code, detail, status, requestId, storageCode } = error;
-    return { error: { name, code, detail, status, requestId, storageCode, cause: String(error.cause) }, progress };
+    const { name, code, detail, status, requestId, storageCode, retryAfter } = error;
+    const told = { name, code, detail, status, requestId, storageCode, retryAfter };
+    return { error: { ...told, cause: String(error.cause) }, progress };
   }
 }
 """
@@ -73,11 +74,11 @@ def failure(
     code: str, detail: str, status: int = 0, request_id: str | None = None, storage: str | None = None
 ) -> dict[str, object]:
     told: dict[str, object] = {"name": "GatewayError", "code": code, "detail": detail, "status": status}
-    return {**told, "requestId": request_id, "storageCode": storage, "cause": "undefined"}
+    return {**told, "requestId": request_id, "storageCode": storage, "retryAfter": None, "cause": "undefined"}
 
 
-def refusal(code: Code) -> dict[str, object]:
-    return failure(code.code, code.sentence, code.status, "r-1")
+def refusal(code: Code, retry_after: int | None = None) -> dict[str, object]:
+    return {**failure(code.code, code.sentence, code.status, "r-1"), "retryAfter": retry_after}
 
 
 async def test_a_file_goes_to_the_bucket_and_its_status_comes_back(page: Page, double: Double) -> None:
@@ -216,8 +217,14 @@ async def test_a_busy_gateway_is_waited_for_as_long_as_it_says(page: Page, doubl
 
 async def test_a_gateway_that_stays_busy_is_reported(hurried: Page, double: Double) -> None:
     double.answers[TICKET] = deque([problem(Code.STORAGE_UNAVAILABLE, 1)] * 5)
-    assert (await run(hurried, double))["error"] == refusal(Code.STORAGE_UNAVAILABLE)
+    assert (await run(hurried, double))["error"] == refusal(Code.STORAGE_UNAVAILABLE, 1)
     assert double.log == [TICKET] * 5
+
+
+async def test_a_quota_that_is_used_up_for_longer_than_a_minute_is_reported_at_once(page: Page, double: Double) -> None:
+    double.answers[TICKET] = deque([problem(Code.TOO_MANY_REQUESTS, 61)])
+    assert (await run(page, double))["error"] == refusal(Code.TOO_MANY_REQUESTS, 61)
+    assert double.log == [TICKET]
 
 
 async def test_a_lost_answer_of_the_gateway_is_asked_for_again(hurried: Page, double: Double) -> None:

@@ -131,6 +131,15 @@ def test_a_busy_gateway_is_waited_for_as_long_as_it_asks() -> None:
     assert answers == []
 
 
+def test_a_quota_that_is_used_up_for_longer_than_a_minute_is_told_at_once() -> None:
+    problem = {"code": "too-many-requests", "detail": "Try again in 61 seconds.", "request_id": "r-1"}
+    answers = [httpx.Response(429, json=problem, headers={"retry-after": "61"})]
+    transport = httpx.MockTransport(lambda _: answers.pop(0))
+    with Client("https://files.example", API_KEY, transport=transport) as client, pytest.raises(GatewayError) as raised:
+        client.link(KEY)
+    assert (raised.value.code, raised.value.retry_after, raised.value.passing) == ("too-many-requests", 61, True)
+
+
 def test_nothing_that_is_logged_or_shown_opens_anything(
     client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,9 +33,10 @@ export class GatewayError extends Error {
   /**
    * @param {string} code
    * @param {string} detail  a sentence for people
-   * @param {{status?: number, requestId?: string | null, storageCode?: string | null, cause?: unknown}} [more]
+   * @param {{status?: number, requestId?: string | null, storageCode?: string | null, retryAfter?: number | null,
+   *   cause?: unknown}} [more]
    */
-  constructor(code, detail, { status = 0, requestId = null, storageCode = null, cause } = {}) {
+  constructor(code, detail, { status = 0, requestId = null, storageCode = null, retryAfter = null, cause } = {}) {
     super(detail, { cause });
     this.name = "GatewayError";
     this.code = code;
@@ -45,6 +46,8 @@ export class GatewayError extends Error {
     /** What to quote to the gateway's operator. */
     this.requestId = requestId;
     this.storageCode = storageCode;
+    /** Seconds after which the gateway wants to be asked again, if it says so. */
+    this.retryAfter = retryAfter;
     /** @type {import("../gateway.js").Entry | null} the unfinished upload, when it can be gone on with. */
     this.entry = null;
   }
@@ -52,16 +55,17 @@ export class GatewayError extends Error {
 
 export async function refusedByGateway(response) {
   const problem = await response.json().catch(() => ({}));
-  const { status } = response;
-  return fromProblem({ code: "unexpected", detail: `The gateway answered ${status}.`, status, ...problem });
+  const { status, headers } = response;
+  const retryAfter = Number(headers.get("retry-after")) || null;
+  return fromProblem({ code: "unexpected", detail: `The gateway answered ${status}.`, status, ...problem, retryAfter });
 }
 
 export function refusedByProof({ status, problem }) {
   return fromProblem(problem ?? { code: status, detail: `The upload was ${status}.`, status: 409 });
 }
 
-function fromProblem({ code, detail, status, request_id: requestId }) {
-  return new GatewayError(code, detail, { status, requestId });
+function fromProblem({ code, detail, status, request_id: requestId, retryAfter }) {
+  return new GatewayError(code, detail, { status, requestId, retryAfter });
 }
 
 export function refusedByStorage({ status, code }) {

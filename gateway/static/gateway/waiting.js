@@ -2,7 +2,7 @@
 
 const BACK_OFF_MS = 500; // doubles with each attempt
 const LONGEST_BACK_OFF_MS = 30_000;
-const LONGEST_WAIT_MS = 60_000; // however long a Retry-After is
+export const LONGEST_WAIT_MS = 60_000; // however long a Retry-After is
 
 export function isOnline() {
   return globalThis.navigator?.onLine !== false;

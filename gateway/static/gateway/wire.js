@@ -1,6 +1,6 @@
 /** The calls to the gateway: repeated while it cannot be reached or is busy, up to the proof of what arrived. */
 import { GatewayError, refusedByGateway, refusedByProof } from "./errors.js";
-import { backOff, isOnline, rest } from "./waiting.js";
+import { backOff, isOnline, LONGEST_WAIT_MS, rest } from "./waiting.js";
 
 const ASK_ATTEMPTS = 5; // per call to the gateway
 const ANSWER_MS = 60_000; // the gateway's; it answers within 20 s
@@ -40,7 +40,8 @@ export async function ask(method, url, { authorization, body, signal, connected,
       if (response.ok) return await response.json();
       refusal = await refusedByGateway(response);
       if (![408, 429, 502, 503, 504].includes(response.status) || refusal.code === "insecure-storage") throw refusal;
-      wait = 1000 * Number(response.headers.get("retry-after")) || wait;
+      wait = 1000 * refusal.retryAfter || wait;
+      if (response.status === 429 && wait > LONGEST_WAIT_MS) throw refusal; // to ask any sooner is in vain
     } catch (error) {
       if (signal?.aborted || error === refusal) throw error;
       refusal = new GatewayError("network", "The gateway cannot be reached. Check the connection.", { cause: error });
