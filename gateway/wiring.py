@@ -10,6 +10,7 @@ import boto3
 from gateway.crashes import crashing
 from gateway.grants.keys import ObjectKey
 from gateway.grants.tokens import Tokens
+from gateway.libmagic import Libmagic
 from gateway.proof import Proof, Scanner
 from gateway.s3.clients import Patience, Place
 from gateway.s3.credentials import open_session
@@ -51,12 +52,19 @@ def lay_foundation(
 ) -> Foundation:
     """Connect to nothing yet. boto3 finds the store's credentials (environment, profile, role) unless they are given.
 
-    Without a `scanner` what has to be scanned is left to the worker; `answer_within` is in seconds.
+    Without a `scanner` what has to be scanned is left to the worker; `answer_within` is in seconds. Raises
+    SettingsError where libmagic is to be asked and is not there.
     """
     session = open_session(settings.region, credentials)
     storage = crashing(_storage(settings, session), "storage", settings.crash_at)
     tokens = settings.tokens()
-    proof = Proof(storage, scans=scans(settings), scan_limit=settings.scan_limit, scanner=scanner)
+    proof = Proof(
+        storage,
+        scans=scans(settings),
+        scan_limit=settings.scan_limit,
+        scanner=scanner,
+        second_opinion=Libmagic() if settings.magic else None,
+    )
     uploads = Uploads(
         storage,
         tokens,

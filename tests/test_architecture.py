@@ -44,6 +44,7 @@ OWNERS: Final[Mapping[str, frozenset[str]]] = {
     "itsdangerous": frozenset({"gateway.grants.seals"}),
     "jwt": frozenset({"gateway.http.jwks", "gateway.http.jwts"}),
     "limits": frozenset({"gateway.quotas"}),
+    "magic": frozenset({"gateway.libmagic"}),
     "prometheus_client": frozenset({"gateway.metrics"}),
     "pydantic": frozenset(
         {"gateway.http", "gateway.protocols", "gateway.settings", "gateway.setting_tables", "gateway.setting_values"}
