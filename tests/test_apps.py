@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from gateway.apps import Linker, make_pass, open_receipt
+from gateway.apps import Linker, make_pass, open_receipt, verify_webhook
 from gateway.errors import Code
 from gateway.grants.app_tokens import Receipt
 from gateway.grants.keys import ObjectKey
+from gateway.standard_webhooks import Webhook, signature
 from tests.gateways import APP_SECRET, BASE_URL, OTHER_APP_SECRET, calling, make_app, settings, tenant
 from tests.http.routes.flow import (
     NOW,
@@ -225,3 +226,24 @@ def test_the_address_of_the_gateway_may_end_in_a_slash_or_have_a_path() -> None:
         "https://a/": f"https://a/d/{token}",
         "https://a/b/": f"https://a/b/d/{token}",
     }
+
+
+@pytest.mark.threat(31)
+def test_a_webhook_is_proved_by_its_secret_for_five_minutes() -> None:
+    secret, other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV3ZXItc2VjcmV0LW9mLTI0LWJ5dGVzISEh"
+    body = b'{"type":"object.deleted","timestamp":"2027-01-15T07:59:00Z","data":{"key":"k"}}'
+    headers = {
+        "Webhook-Id": "msg_1",
+        "Webhook-Timestamp": str(NOW),
+        "Webhook-Signature": signature([secret], "msg_1", NOW, body),
+    }
+    told = Webhook("msg_1", "object.deleted", NOW - 60, {"key": "k"})
+    assert verify_webhook(body, headers, [other, secret], clock=lambda: NOW + 300.9) == told
+    refused: list[Callable[[], object]] = [
+        lambda: verify_webhook(body, headers, [other], clock=lambda: NOW),
+        lambda: verify_webhook(body[1:], headers, [secret], clock=lambda: NOW),
+        lambda: verify_webhook(body, headers, [secret], clock=lambda: NOW + 301),
+        lambda: verify_webhook(body, {}, [secret], clock=lambda: NOW),
+    ]
+    for work in refused:
+        assert_unusable(work, "webhook")

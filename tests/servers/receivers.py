@@ -113,17 +113,22 @@ async def silence(_: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-def without_end(start: bytes, piece: bytes, pause: float = 0) -> Answer:
-    """Send `start`, then `piece` for ever, each after `pause` seconds."""
+@dataclass(slots=True)
+class WithoutEnd:
+    """Sends `start`, then `piece` for ever, each after `pause` seconds; `sent` counts the bytes of pieces."""
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(start)
+    start: bytes
+    piece: bytes
+    pause: float = 0
+    sent: int = 0
+
+    async def __call__(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.start)
         while True:
             await writer.drain()
-            await asyncio.sleep(pause)
-            writer.write(piece)
-
-    return answer
+            await asyncio.sleep(self.pause)
+            writer.write(self.piece)
+            self.sent += len(self.piece)
 
 
 @dataclass(slots=True)
