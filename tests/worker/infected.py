@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from functools import cache
 
 from tests.servers.clamd import EICAR
 
@@ -28,6 +29,7 @@ def tar_gz(body: bytes) -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def behind_zeros() -> bytes:
     """Put EICAR behind 150 MiB of zeros in one member of an archive of 153 kB."""
     return zipped(bytes(150 * 2**20) + EICAR)

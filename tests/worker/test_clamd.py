@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from gateway.content.media_types import FRONT_BYTES, MEDIA_TYPES, objection
 from gateway.errors import Code, Refusal
 from gateway.s3.parts import MIB
 from gateway.s3.storage import Changed
@@ -328,11 +329,16 @@ async def test_the_log_names_the_signature_and_nothing_of_the_file(
     assert said == ["the scanner found Local.Test.EICAR-Body.UNOFFICIAL"]
 
 
-async def test_clamd_overlooks_what_lies_behind_a_large_member_of_a_zip(scanner: Clamd) -> None:
-    """Why the directory of an archive is held to a limit before clamd is asked. Should this fail, clamd has learnt."""
-    hole = behind_zeros()
+@pytest.mark.threat(14)
+async def test_what_clamd_overlooks_behind_a_large_member_is_refused_by_the_directory_of_the_archive(
+    scanner: Clamd,
+) -> None:
+    """Should the first half fail, clamd has learnt; the second half is what counts."""
+    hole, media_type = behind_zeros(), MEDIA_TYPES["application/zip"]
     assert len(hole) < 160_000
     assert await scanner.is_clean(blocks_of(hole)) is True
+    front, end, limit = hole[:FRONT_BYTES], hole[-media_type.end_bytes :], Settings.model_fields["scan_limit"].default
+    assert objection(media_type, front, len(hole), end, unpacked_limit=limit) is Code.ARCHIVE_TOO_LARGE
 
 
 def test_the_configuration_suits_what_the_settings_default_to() -> None:

@@ -19,6 +19,7 @@ from gateway.worker.clamd import Clamd
 from tests.memory_storage import MemoryStorage
 from tests.servers.clamd import EICAR, MARKER, ClamdServer
 from tests.test_upload_races import TOKENS, MemoryStore, RealStore, Store
+from tests.worker.infected import behind_zeros
 
 CLEAN = b"A text that nobody has to fear, however long it is looked at.\n"
 INFECTED = b"A text with " + MARKER + b" in it.\n"
@@ -221,6 +222,18 @@ async def test_what_is_refused_anyway_is_refused_at_once_and_not_scanned() -> No
         ticket = await by_put(store, uploads_of(store), body)
         assert await refused(uploads_of(store).complete(ticket)) is code
         assert await refused(work(store, watching, ticket)) is code
+    assert not watching.begun.is_set()
+
+
+@pytest.mark.threat(14)
+async def test_an_archive_that_hides_its_content_from_the_scanner_is_rejected_before_it_is_asked() -> None:
+    """150 MiB of zeros before EICAR in one member: clamd calls it clean (tests/worker/test_clamd.py)."""
+    store, watching, hole = MemoryStore(), Watching.now(), behind_zeros()
+    grant = granted(store, hole, extension="zip")
+    grant = replace(grant, content_type="application/zip")
+    await store.put(grant, hole)
+    assert await refused(uploads_of(store).complete(Ticket(grant))) is Code.ARCHIVE_TOO_LARGE
+    assert await refused(work(store, watching, Ticket(grant))) is Code.ARCHIVE_TOO_LARGE
     assert not watching.begun.is_set()
 
 
