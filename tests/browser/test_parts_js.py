@@ -33,8 +33,8 @@ async (gateway) => {
   const client = await import("/gateway.js");
   const bytes = Uint8Array.from({ length: 750_000 }, (_, index) => (index * 7 + (index >> 12)) % 251);
   const make = (name, more) => new File([bytes], name, { type: "image/gif", lastModified: 5, ...more });
-  const tell = ({ name, code, detail, status, requestId, storageCode, cause }) =>
-    ({ name, code, detail, status, requestId, storageCode, cause: String(cause) });
+  const tell = ({ name, code, detail, status, requestId, storageCode, retryAfter, cause }) =>
+    ({ name, code, detail, status, requestId, storageCode, retryAfter, cause: String(cause) });
   Object.assign(window, client, { make, file: make("large.gif"), progress: [], controller: new AbortController() });
   window.begin = (options = {}, file = window.file) => {
     const onProgress = (each) => window.progress.push(each);
