@@ -25,6 +25,10 @@ def worker(
     host: Annotated[str, typer.Option(help="Address of health and metrics.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of health and metrics.", min=0, max=65535)] = 9090,
     health: Annotated[bool, typer.Option(help="Answer /healthz, /readyz and /metrics.")] = True,
+    at_once: Annotated[int, typer.Option(help="Messages in hand at once.", min=1, max=100)] = 10,
+    take_over: Annotated[
+        int, typer.Option(help="Seconds until others take over from a worker that died.", min=2, max=43_200)
+    ] = 60,
 ) -> None:
     """Prove, scan, promote and announce what was uploaded, also where nobody completes it.
 
@@ -38,13 +42,14 @@ def worker(
     if settings.events_queue is None:
         raise Failure("GATEWAY_EVENTS_QUEUE is missing: the URL of the queue that hears of the bucket's uploads.")
     bound = listen(host, port) if health else None
-    _run(settings, settings.events_queue, bound)
+    _run(settings, settings.events_queue, bound, {"hands": at_once, "hidden": take_over})
 
 
-def _run(settings: "Settings", events_queue: str, bound: socket.socket | None) -> None:
+def _run(settings: "Settings", events_queue: str, bound: socket.socket | None, tempo: Mapping[str, int]) -> None:
     from gateway import logs  # noqa: PLC0415 - see worker
     from gateway.metrics import Work  # noqa: PLC0415 - as above
     from gateway.wiring import create_worker  # noqa: PLC0415 - as above
+    from gateway.worker.consumer import Tempo  # noqa: PLC0415 - as above
     from gateway.worker.health import health_app  # noqa: PLC0415 - as above
 
     logs.configure(settings.log_level)
@@ -55,6 +60,7 @@ def _run(settings: "Settings", events_queue: str, bound: socket.socket | None) -
         clock=time.time,
         stopwatch=time.monotonic,
         report=_both(counted.observe, logs.access),
+        tempo=Tempo(**tempo),
     )
     app = health_app(made.consumer.alive, made.checks, counted.text)
     try:
@@ -81,6 +87,7 @@ async def _work(made: "Worker", app: Any, bound: socket.socket | None) -> None: 
         if made.consumer.stopping:
             working.cancel()
         made.consumer.stop()
+        structlog.get_logger().info("stopping")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

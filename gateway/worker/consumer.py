@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MOST = 10  # messages that one call brings: SQS's own limit
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds without the queue, doubled from one to the next
 FIRST_AGAIN = 5  # seconds until a message comes again; four times as long after each further delivery
-HAND_BACK_WITHIN = 5.0  # seconds at the very end
+LAST_WORDS = 5.0  # seconds for the calls at the very end
 FAILED = "failed"
 
 
@@ -30,12 +30,12 @@ FAILED = "failed"
 class Tempo:
     """How many messages are in hand at once, and how long things take, in seconds.
 
-    A worker that was told to stop waits for the poll under way: one that is given up may still be answered, and its
-    messages stay hidden for `hidden` s. So `wait` is shorter than `grace`.
+    A worker that was told to stop waits for the poll under way: one that is given up may still take messages, which
+    stay hidden for `hidden` s. So `wait` is much shorter than `grace`, and than the 20 s that SQS allows.
     """
 
     hands: int = 10
-    wait: int = 10
+    wait: int = 5
     hidden: int = 60
     grace: float = 20.0
 
@@ -133,11 +133,14 @@ class Consumer:
                     await asyncio.wait(under_way)
 
     async def _let_go(self) -> None:
-        """Cancel the rest, which hands it back."""
-        rest = {*self._in_hand, *([self._receiving] if self._receiving else [])}
-        for task in rest:
+        """Cancel what is in hand, which hands it back, and at last the poll."""
+        in_hand = set(self._in_hand)
+        for task in in_hand:
             task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.gather(*in_hand, return_exceptions=True)
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.gather(self._receiving, return_exceptions=True)
 
     async def _work(self, message: Message) -> None:
         """Handle a message while it is kept from others; whoever is cancelled hands it back."""
@@ -149,8 +152,10 @@ class Consumer:
                 again_in = await self._handled(message)
         finally:
             done.set()
+            if again_in == 0 and self._receiving is not None:  # or this very worker would take it again
+                await asyncio.wait({self._receiving}, timeout=self._tempo.wait + LAST_WORDS)
             with suppress(Refusal, TimeoutError):
-                async with asyncio.timeout(HAND_BACK_WITHIN if self._stopped.is_set() else None):
+                async with asyncio.timeout(LAST_WORDS if self._stopped.is_set() else None):
                     await beat  # one that is under way would hide the message again
                     await self._settle(message, again_in)
 

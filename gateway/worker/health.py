@@ -16,7 +16,7 @@ from gateway.http.headers import defaults, dress
 
 Check = Callable[[], Awaitable[None]]
 
-ALIVE_WITHIN = 120.0  # seconds; the loop goes round every ten, and without the queue every thirty
+ALIVE_WITHIN = 60.0  # seconds; the loop goes round every five
 READY_WITHIN = 15.0  # seconds for all checks at once; each call has a shorter deadline of its own
 
 

@@ -38,6 +38,10 @@ class MemoryQueue:
         self._news.set()
 
     async def receive(self, most: int, *, wait: int, hidden: int) -> Sequence[Message]:
+        # As with SQS, who asked may be gone, and still be given messages.
+        return await asyncio.shield(asyncio.create_task(self._receive(most, wait, hidden)))
+
+    async def _receive(self, most: int, wait: int, hidden: int) -> Sequence[Message]:
         await asyncio.sleep(0)
         until = self._clock() + wait
         while not (found := self._visible()[:most]):

@@ -365,7 +365,7 @@ def test_a_worker_with_nothing_in_hand_stops_when_its_poll_ends() -> None:
         await run_for(3, consumer_of(MemoryQueue(clock), Work()))
         return clock()
 
-    assert round(played(scenario)) == 10
+    assert round(played(scenario)) == 5
 
 
 def test_a_worker_stops_in_the_middle_of_a_pause_and_with_a_queue_that_hangs() -> None:
