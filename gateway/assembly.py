@@ -9,6 +9,8 @@ from gateway.grants.tickets import Multipart, Ticket
 from gateway.s3.parts import Plan
 from gateway.s3.storage import ArrivedPart, Gone, Storage, UnfitParts
 
+ABORTS = 5  # of one multipart upload
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPart:
@@ -52,6 +54,20 @@ async def assemble(storage: Storage, ticket: Ticket, claimed: Sequence[ClaimedPa
         raise Refusal(
             Code.INVALID_REQUEST, "The storage does not join these parts: all but the last have at least 5 MiB."
         ) from None
+
+
+async def free_parts(storage: Storage, key: str, upload_id: str) -> bool:
+    """Abort until nothing is left: a part on its way may land after the first time (AWS, AbortMultipartUpload).
+
+    Tells whether nothing is.
+    """
+    for _ in range(ABORTS):
+        await storage.abort_upload(key, upload_id)
+        try:
+            await storage.list_parts(key, upload_id)
+        except Gone:
+            return True
+    return False
 
 
 def _named(arrived: Sequence[ArrivedPart], claimed: Sequence[ClaimedPart]) -> Sequence[ArrivedPart]:

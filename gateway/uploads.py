@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.assembly import ClaimedPart, Misfit, assemble
+from gateway.assembly import ClaimedPart, Misfit, assemble, free_parts
 from gateway.claims import Claims
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
@@ -158,7 +158,7 @@ class Uploads:
             if marker is not None and marker.state is State.STORED:
                 raise Refusal(Code.ALREADY_STORED)
             if ticket.multipart is not None:
-                await self._free_parts(key, ticket.multipart)
+                await free_parts(self._storage, key.upload_key, ticket.multipart.upload_id)
                 # A store that knows no if-none-match there may have joined the parts over the marker.
                 if (await self._states.look(key))[1] is None:
                     continue
@@ -223,7 +223,7 @@ class Uploads:
             except Misfit as misfit:
                 marker = Marker(State.REJECTED, misfit.code)
                 await self._states.mark(grant.key, marker, None, self._tokens.seal_grant_token(grant))
-                await self._free_parts(grant.key, ticket.multipart)
+                await free_parts(self._storage, grant.key.upload_key, ticket.multipart.upload_id)
         else:
             return None
         return await self._storage.head(grant.key.state_key)
@@ -232,7 +232,7 @@ class Uploads:
         """Copy the bytes if they are as granted, and mark them; raises Changed when they are no longer those."""
         key, marker = grant.key, Marker(State.STORED)
         at, source = await self._claims.claimed(grant, state) if key.by_form else (key.upload_key, state)
-        if source.last_modified > grant.expires_at and not _came_in_time(key, source):
+        if source.last_modified > grant.expires_at and not came_in_time(key, source):
             raise Refusal(Code.NOT_UPLOADED)
         target = await self._storage.head(key.key)
         if target is None or key.content_addressed:  # there, somebody else's upload may be what is stored
@@ -287,22 +287,13 @@ class Uploads:
         if attempt:
             await asyncio.sleep(self._pause * 2 ** (attempt - 1))
 
-    async def _free_parts(self, key: ObjectKey, multipart: Multipart) -> None:
-        """Abort until nothing is left: a part on its way may land after the first time (AWS, AbortMultipartUpload)."""
-        for _ in range(ATTEMPTS):
-            await self._storage.abort_upload(key.upload_key, multipart.upload_id)
-            try:
-                await self._storage.list_parts(key.upload_key, multipart.upload_id)
-            except Gone:
-                return
-
     def _forget(self, key: ObjectKey, task: asyncio.Task[Outcome]) -> None:
         del self._running[key]
         if not task.cancelled():
             task.exception()  # a refusal nobody waits for any more is not worth a warning
 
 
-def _came_in_time(key: ObjectKey, source: Head) -> bool:
+def came_in_time(key: ObjectKey, source: Head) -> bool:
     """Whether something else than LastModified has told so: a form's was judged when it was claimed.
 
     Parts die with their ticket, and only a live ticket joins them; an ETag with a hyphen is that of joined parts

@@ -26,6 +26,7 @@ from gateway.worker.consumer import Consumer, Tempo
 from gateway.worker.handling import Handling
 from gateway.worker.health import Check
 from gateway.worker.queue import Queue
+from gateway.worker.reaper import Reaper
 from gateway.worker.reports import ReportedDelivery, ReportedScanner
 from gateway.worker.sqs import SqsQueue
 from gateway.worker.webhooks import Webhooks, configured
@@ -148,3 +149,12 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
     )
     checks = [queue.check, storage.check, *([] if clamd is None else [clamd.check])]
     return Worker(consumer, checks, queue, storage)
+
+
+def create_reaper(settings: Settings, credentials: Credentials | None = None, *, dry_run: bool = False) -> Reaper:
+    """Return a reaper; nothing is connected to yet. What has to be scanned is scanned where clamd is set."""
+    scanner = None if settings.clamd_socket is None else Clamd(settings.clamd_socket, settings.scan_timeout)
+    foundation = lay_foundation(settings, credentials, scanner=scanner, answer_within=WORK_WITHIN)
+    policies = [policy for tenant in settings.tenants.values() for policy in tenant.policies.values()]
+    lifetimes = [max(policy.ticket_expires_in, policy.multipart_expires_in) for policy in policies]
+    return Reaper(foundation.storage, foundation.uploads, longest_ticket=max(lifetimes, default=0), dry_run=dry_run)

@@ -197,7 +197,8 @@ class Stepped:
         await self._storage.delete(key)
 
     async def list(self, prefix: str, *, limit: int, after: str) -> Page:
-        raise AssertionError((prefix, limit, after))
+        await self._my_turn()
+        return await self._storage.list(prefix, limit=limit, after=after)
 
     async def create_upload(
         self, key: str, *, content_type: str, metadata: Mapping[str, str], checksums: bool = False

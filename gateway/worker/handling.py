@@ -32,7 +32,7 @@ class Again(Enum):
 
 
 # A store or scanner that is out, and bytes that changed five times while they were proved. All else is final.
-_RETRIED = {Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE, Code.CONTENT_CHANGED}
+RETRIED = {Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE, Code.CONTENT_CHANGED}
 
 
 class Announcing(Protocol):
@@ -73,7 +73,7 @@ class Handling:
         except Undelivered:
             return Handled(UNDELIVERED, key, Again.ANNOUNCEMENT)
         except Refusal as refusal:
-            return Handled(refusal.code.code, key, Again.COMPLETION if refusal.code in _RETRIED else None)
+            return Handled(refusal.code.code, key, Again.COMPLETION if refusal.code in RETRIED else None)
 
     async def _outcome(self, key: ObjectKey, event: Appeared) -> str:
         head, marker = await self._states.look(key)
