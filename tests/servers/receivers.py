@@ -43,7 +43,11 @@ class CertificateAuthority:
 
     def trust(self) -> ssl.SSLContext:
         """Trust this authority and nobody else, as a client."""
-        return ssl.create_default_context(cadata=self._certificate.public_bytes(Encoding.PEM).decode())
+        return ssl.create_default_context(cadata=self.pem().decode())
+
+    def pem(self) -> bytes:
+        """Return the certificate to trust, as a file of it has it."""
+        return self._certificate.public_bytes(Encoding.PEM)
 
     def serve_as(self, name: str) -> ssl.SSLContext:
         """Prove a name, or an address, as a server."""

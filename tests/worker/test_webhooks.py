@@ -255,6 +255,16 @@ async def test_an_authority_that_nobody_trusts_proves_nothing(authority: Certifi
         assert receiver.received == []
 
 
+async def test_a_private_authority_is_trusted_where_the_environment_names_its_file(
+    authority: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "authority.pem").write_bytes(authority.pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    async with listening(authority) as receiver:
+        await webhooks(authority, f"https://{HOST}:{receiver.port}", tls=None).deliver("default", MESSAGE)
+        assert len(receiver.received) == 1
+
+
 async def test_a_target_may_be_an_address_that_its_certificate_names(authority: CertificateAuthority) -> None:
     async with listening(authority, "127.0.0.1") as receiver:
         await webhooks(authority, f"https://127.0.0.1:{receiver.port}").deliver("default", MESSAGE)
