@@ -17,7 +17,7 @@ from gateway.assembly import free_parts
 from gateway.claims import CLAIM_TYPE
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.grants.policies import Grant
+from gateway.grants.tickets import Ticket
 from gateway.markers import COPY_METADATA, State, marker_of
 from gateway.s3.storage import Gone, Head, Storage, UnfinishedUpload
 from gateway.uploads import Uploads, came_in_time
@@ -177,7 +177,7 @@ class Reaper:
         except Refusal as refusal:
             return await self._refused(key, refusal, otherwise=Fate.FOREIGN)
         if self._dry_run:
-            return Fate.LATE if _is_late(ticket.grant, head) else Fate.WOULD_COMPLETE, None
+            return Fate.LATE if _is_late(ticket, head) else Fate.WOULD_COMPLETE, None
         try:
             while (outcome := await self._uploads.complete(ticket)).state is State.PROMOTING:
                 pass  # a large copy goes on; each answer took its time
@@ -265,9 +265,10 @@ def _kind(upload: UnfinishedUpload) -> Kind:
     return Kind.COPY if below or upload.key.startswith(OBJECTS) else Kind.PARTS
 
 
-def _is_late(grant: Grant, state: Head) -> bool:
+def _is_late(ticket: Ticket, state: Head) -> bool:
     """Whether a completion would find that the bytes came when their grant had ended."""
-    if state.last_modified <= grant.expires_at:
+    key = ticket.grant.key
+    if state.last_modified <= ticket.grant.expires_at:
         return False
-    posted = grant.key.by_form and state.content_type != CLAIM_TYPE
-    return posted or not came_in_time(grant.key, state)
+    posted = key.by_form and state.content_type != CLAIM_TYPE
+    return posted or not came_in_time(key, state)
