@@ -5,9 +5,10 @@ import os
 import random
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -101,23 +102,30 @@ def server(request: pytest.FixtureRequest) -> S3Server:
     return named
 
 
-@pytest.fixture
-async def desk(server: S3Server, tmp_path: Path) -> AsyncIterator[Desk]:
+@asynccontextmanager
+async def desk_over(server: S3Server, folder: Path, **flags: Any) -> AsyncIterator[Desk]:  # noqa: ANN401 - settings
+    """Set git-lfs up in `folder`, for a gateway over a server."""
     for command in ("git", "git-lfs"):
         assert shutil.which(command), f"install it: apt-get install {command}"
     async with AsyncExitStack() as stack:
         store = urlsplit(server.endpoint)
         bucket = await stack.enter_async_context(before(str(store.hostname), int(store.port or 80)))
-        address = stack.enter_context(serving(make_app(server, tenants=TENANTS, public_storage_endpoint=bucket.origin)))
+        address = stack.enter_context(serving(make_app(server, public_storage_endpoint=bucket.origin, **flags)))
         gateway = await stack.enter_async_context(before(*address))
-        (tmp_path / "home").mkdir()
-        desk = Desk(tmp_path, gateway, bucket)
+        (folder / "home").mkdir()
+        desk = Desk(folder, gateway, bucket)
         await desk.done("git init -q -b main work && git init -q --bare -b main remote.git", cwd=".")
         await desk.done("git remote add origin ../remote.git")
         await desk.done(
             "git config --global lfs.transfer.maxretries 1 && git config --global lfs.concurrenttransfers 2"
         )
         await desk.done(SET_UP)
+        yield desk
+
+
+@pytest.fixture
+async def desk(server: S3Server, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_over(server, tmp_path, tenants=TENANTS) as desk:
         yield desk
 
 

@@ -23,6 +23,7 @@ from tests.http.routes.conftest import bucket
 from tests.http.routes.flow import MIB, assert_refused, complete, issue_divided, put, send, sign
 from tests.http.routes.flow import issue as issue_picture
 from tests.protocols import lfs_flow, uppy_flow
+from tests.protocols.test_git_lfs_client import STORE, desk_over
 from tests.servers.clamd import MARKER, ClamdServer
 from tests.servers.s3 import S3Server
 
@@ -260,6 +261,18 @@ async def test_git_lfs_is_answered_when_its_object_is_scanned(
     async with scanned.working():
         await lfs_flow.push(client, bucket, blob)
     assert "actions" not in (await lfs_flow.ask(client, "upload", blob))[0]
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_git_push_waits_for_the_scan_and_tells_of_malware(scanned: Scanned, tmp_path: Path) -> None:
+    async with desk_over(scanned.server, tmp_path, **scanned.flags) as desk, scanned.working():
+        await desk.done(STORE)
+        await desk.commit(**{"clean.psd": CLEAN + b"pushed"})
+        assert "new branch" in await desk.done("git push origin main")
+        await desk.commit(**{"infected.psd": INFECTED + b"pushed"})
+        pushed = await desk.bash("git push origin main")
+        assert pushed.status != 0
+        assert Code.INFECTED.sentence in pushed.output
 
 
 async def test_git_lfs_is_told_to_push_again_where_no_worker_scans_in_time(
