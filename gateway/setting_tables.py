@@ -21,6 +21,8 @@ from gateway.setting_values import (
     Whole,
 )
 
+MAX_TOLD = 10**15 - 1  # the largest integer of a structured field, RFC 9651 section 3.3.1; Lua counts as far exactly
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -35,8 +37,8 @@ def _check_media_type(text: str) -> str:
 class QuotaSettings(_Table):
     """How much a policy grants within `window` seconds."""
 
-    uploads: Annotated[Whole, Field(ge=1)] | None = None
-    bytes: Annotated[Size, Field(ge=1)] | None = None
+    uploads: Annotated[Whole, Field(ge=1, le=MAX_TOLD)] | None = None
+    bytes: Annotated[Size, Field(ge=1, le=MAX_TOLD)] | None = None
     window: Annotated[Whole, Field(ge=1, le=2_678_400)] = 3600
 
     def value(self) -> Quota:

@@ -26,6 +26,12 @@ _UNITS = {"": 1, "b": 1} | {
 }
 _SIZE = re.compile(r"(\d{1,15}) ?(b|[kmgt]i?b)?", re.IGNORECASE | re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_QUEUE = re.compile(r"(https?://[^/?#]+)/[0-9]{12}/[A-Za-z0-9_-]{1,80}")
+_USER = r"(?:[\w.~!$&'()*+,;=:%-]*@)?"
+_REDIS = re.compile(
+    rf"rediss?://{_USER}([^/?#@]+)(?:/[0-9]{{0,5}})?|redis\+unix://{_USER}/[\w.~%/-]+(?:\?db=[0-9]{{1,5}})?", re.ASCII
+)
+_SOCKET_BYTES = 107  # unix(7): 108, of which the last is zero
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -159,10 +165,12 @@ def check_webhook_url(text: str) -> str:
 
 def check_queue_url(text: str) -> str:
     """Pass the URL of an SQS queue, as SQS gives it: the origin that is called, the account and the name."""
-    url = urlsplit(text)
-    if re.fullmatch(r"/[0-9]{12}/[A-Za-z0-9_-]{1,80}", url.path) is None or url.query or url.fragment:
-        raise ValueError("has to be the URL of an SQS queue: https://sqs.<region>.amazonaws.com/<account>/<name>")
-    parse_origin(f"{url.scheme}://{url.netloc}")
+    match = _QUEUE.fullmatch(text)
+    try:
+        parse_origin(match[1] if match else "")
+    except ValueError:
+        complaint = "has to be the URL of an SQS queue: https://sqs.<region>.amazonaws.com/<account>/<name>"
+        raise ValueError(complaint) from None
     return text
 
 
@@ -179,10 +187,17 @@ def check_webhook_secret(secret: SecretStr) -> SecretStr:
 
 
 def check_limits_url(secret: SecretStr) -> SecretStr:
-    """Pass the address of a Redis, which may hold a password."""
-    url = urlsplit(secret.get_secret_value())
-    if url.scheme not in {"redis", "rediss", "redis+unix"}:
-        raise ValueError("has to be the address of a Redis: redis://host:6379, rediss:// or redis+unix:///path")
+    """Pass the address of a Redis, which may hold a password; of its parameters the database alone."""
+    match = _REDIS.fullmatch(secret.get_secret_value())
+    try:
+        known = match is not None and (match[1] is None or Authority.parse(match[1]))
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            "has to be the address of a Redis: redis://host:6379/0, rediss://host:6379/0 or redis+unix:///path?db=0, "
+            "with user and password (percent-encoded) as in redis://user:password@host"
+        )
     return secret
 
 
@@ -203,8 +218,8 @@ def check_file(path: Path) -> Path:
 
 def check_socket(path: Path) -> Path:
     """Pass where a socket may be; who listens there may come and go."""
-    if not path.is_absolute():
-        raise ValueError("has to be the absolute path of a socket")
+    if not path.is_absolute() or len(os.fsencode(path)) > _SOCKET_BYTES:
+        raise ValueError(f"has to be the absolute path of a socket, of at most {_SOCKET_BYTES} bytes")
     return path
 
 

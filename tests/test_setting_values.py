@@ -1,4 +1,6 @@
+from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -6,10 +8,16 @@ from pydantic import SecretStr
 from gateway.setting_values import (
     check_bucket,
     check_jwks_url,
+    check_limits_url,
     check_name,
+    check_queue_url,
     check_region,
     check_secret,
+    check_socket,
+    check_webhook_secret,
+    check_webhook_url,
     parse_host,
+    parse_network,
     parse_origin,
     parse_proxy,
     parse_size,
@@ -196,3 +204,211 @@ def test_a_jwks_comes_by_https_or_from_this_machine() -> None:
         "ftp://localhost/jwks",
     ):
         assert refuses(check_jwks_url, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/gateway-events",
+        "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/Gateway_Events",
+        "http://127.0.0.1:4566/000000000000/events",
+        "http://[::1]:4566/000000000000/events",
+        "http://sqs.eu-central-1.localhost.localstack.cloud:4566/000000000000/e",
+        f"https://sqs.eu-central-1.amazonaws.com/123456789012/{'q' * 80}",
+    ],
+)
+def test_a_queue_is_named_as_sqs_names_it(text: str) -> None:
+    assert check_queue_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gateway-events",
+        "arn:aws:sqs:eu-central-1:123456789012:gateway-events",
+        "https://sqs.eu-central-1.amazonaws.com",
+        "https://sqs.eu-central-1.amazonaws.com/gateway-events",
+        "https://sqs.eu-central-1.amazonaws.com/12345678901/events",
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/",
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events/",
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events.fifo",  # S3 sends to none of these
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events?x",
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events#x",
+        "https://sqs.eu-central-1.amazonaws.com//123456789012/events",
+        f"https://sqs.eu-central-1.amazonaws.com/123456789012/{'q' * 81}",
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/ev\nents",  # which urlsplit leaves out
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events\n",
+        " https://sqs.eu-central-1.amazonaws.com/123456789012/events",
+        "https://sqs.eu-central-1.amazonaws.com/١٢٣٤٥٦٧٨٩٠١٢/events",
+        "https://user:word@sqs.eu-central-1.amazonaws.com/123456789012/events",
+        "https://user@sqs.eu-central-1.amazonaws.com/123456789012/events",
+        "http://127.0.0.1:0/000000000000/events",
+        "http://127.0.0.1:65536/000000000000/events",
+        "http://127.0.0.1:port/000000000000/events",
+        "http://127.0.0.1:/000000000000/events",
+        "http://[::1/000000000000/events",
+        "http://[1::2::3]:4566/000000000000/events",
+        "http:///000000000000/events",
+        "http://a\\b/000000000000/events",
+        "http://bücher.example/000000000000/events",
+        "http://exam\u212ale.com/000000000000/events",
+        "sqs://127.0.0.1/000000000000/events",
+    ],
+)
+def test_anything_else_is_no_queue_and_all_of_it_is_told_alike(text: str) -> None:
+    with pytest.raises(ValueError, match="has to be the URL of an SQS queue") as refused:
+        check_queue_url(text)
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://127.0.0.1:6379",
+        "redis://127.0.0.1",
+        "redis://redis/",
+        "redis://redis.internal:6380/15",
+        "redis://[::1]:6379/0",
+        "redis://:hunter2@127.0.0.1:6379/0",
+        "redis://user:hunter2%40%2F%3A@127.0.0.1",
+        "redis://user@127.0.0.1",
+        "rediss://user:hunter2@redis.example:6380/1",
+        "redis+unix:///run/redis/redis.sock",
+        "redis+unix:///run/redis.sock?db=3",
+        "redis+unix://:hunter2@/run/redis.sock",
+    ],
+)
+def test_a_redis_is_reached_by_tcp_by_tls_or_by_a_socket(text: str) -> None:
+    assert check_limits_url(SecretStr(text)).get_secret_value() == text
+
+
+@pytest.mark.threat(26)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "127.0.0.1:6379",
+        "memory://",
+        "unix:///run/redis.sock",
+        "http://127.0.0.1:6379",
+        "REDIS://127.0.0.1",
+        "redis+cluster://127.0.0.1:6379",
+        "redis:127.0.0.1",
+        "redis://",
+        "redis:///0",
+        "redis://:hunter2@",
+        "redis://:hunter2@:6379",
+        "redis://:hunter2@127.0.0.1:0",
+        "redis://:hunter2@127.0.0.1:65536",
+        "redis://:hunter2@127.0.0.1:port",
+        "redis://:hunter2@127.0.0.1:6379/zero",
+        "redis://:hunter2@127.0.0.1:6379/0/1",
+        "redis://:hunter2@127.0.0.1:6379/-1",
+        "redis://:hunter2@127.0.0.1,127.0.0.2",
+        "redis://:hunter2/x@127.0.0.1",  # urlsplit takes the password for a port, and repeats it
+        "redis://:hunter2#x@127.0.0.1",
+        "redis://:hunter2?x@127.0.0.1",
+        "redis://:hunter2@x@127.0.0.1",
+        "redis://:hunter2[@127.0.0.1",
+        "redis://:hunter\u21162@127.0.0.1",
+        "redis://127.0.0.1?password=hunter2",
+        "redis://127.0.0.1?socket_timeout=600",
+        "redis://127.0.0.1?surprise=hunter2",
+        "redis://127.0.0.1#hunter2",
+        "redis://[::1",
+        "redis://127.0.0.1\n",
+        " redis://127.0.0.1",
+        "redis://a b",
+        "redis+unix://",
+        "redis+unix:///",
+        "redis+unix://run/redis.sock",
+        "redis+unix://:hunter2@run/redis.sock",
+        "redis+unix:///run/redis.sock?db=x",
+        "redis+unix:///run/redis.sock?password=hunter2",
+    ],
+)
+def test_anything_else_is_no_redis_and_no_password_is_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="has to be the address of a Redis") as refused:
+        check_limits_url(SecretStr(text))
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_webhook_goes_by_https_or_to_this_machine() -> None:
+    for text in (
+        "https://app.example/hooks?from=gateway",
+        "https://app.example",
+        "https://app.example:8443/",
+        "http://localhost:9000/hooks",
+        "http://127.0.0.2/hooks",
+        "http://[::1]:9000/hooks",
+    ):
+        assert check_webhook_url(text) == text
+    for text in (
+        "",
+        "app.example",
+        "http://app.example/hooks",
+        "http://10.0.0.1/hooks",
+        "http://localhost.example/hooks",
+        "https://user:word@app.example/hooks",
+        "https://user@app.example/hooks",
+        "http://127.0.0.1@app.example/hooks",
+        "https:///hooks",
+        "https://app.example/hooks#x",
+        "https://app.example:0/hooks",
+        "https://app.example:port/hooks",
+        "https://app.example:65536/hooks",
+        "https://[::1/hooks",
+        "https://app.example\\@evil.example",
+        "https://app.example/a b",
+        "https://app.example/a\nb",
+        "https://bücher.example/hooks",
+        "ftp://localhost/hooks",
+        "javascript:alert(1)",
+    ):
+        assert refuses(check_webhook_url, text), text
+
+
+@pytest.mark.threat(46)
+def test_a_webhook_secret_is_written_as_standard_webhooks_does() -> None:
+    """Between 24 and 64 bytes in base64, behind `whsec_`: standard-webhooks.md, "Signature scheme"."""
+
+    def secret(length: int) -> str:
+        return "whsec_" + b64encode(bytes(range(length))).decode()
+
+    for text in (secret(24), secret(32), secret(64), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"):
+        assert check_webhook_secret(SecretStr(text)).get_secret_value() == text
+    for text in (
+        "",
+        "whsec_",
+        secret(23),
+        secret(65),
+        secret(32).removeprefix("whsec_"),
+        secret(32).rstrip("="),
+        secret(32) + "\n",
+        secret(32) + "é",
+        secret(32).replace("A", "-", 1),
+        "whpk_" + secret(32),
+        "WHSEC_" + secret(32)[6:],
+    ):
+        assert refuses(lambda text: check_webhook_secret(SecretStr(text)), text), text
+
+
+def test_a_network_is_one_without_host_bits() -> None:
+    assert [parse_network(text) for text in ("10.0.0.0/8", "192.0.2.7", "fd00::/8", "10.0.0.0/255.0.0.0")] == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "fd00::/8",
+        "10.0.0.0/8",
+    ]
+    for text in ("", "*", "unix", "10.0.0.1/8", "10.0.0.0/33", "app.internal", "10.0.0.0/8,10.1.0.0/16", "127.1"):
+        assert refuses(parse_network, text), text
+
+
+def test_a_socket_has_an_absolute_path_that_the_kernel_takes() -> None:
+    longest = "/" + "s" * 106
+    for text in ("/run/clamav/clamd.ctl", "/nowhere/yet", longest):
+        assert check_socket(Path(text)) == Path(text)
+    for text in ("clamd.ctl", "./clamd.ctl", "", "~/clamd.ctl", longest + "s", "/" + "é" * 54):
+        assert refuses(lambda text: check_socket(Path(text)), text), text

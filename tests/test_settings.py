@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.content.media_types import MEDIA_TYPES
-from gateway.grants.policies import Policy, Tenant
+from gateway.grants.policies import Policy, Quota, Tenant
 from gateway.s3.endpoints import Endpoint
 from gateway.setting_sources import SettingsError
 from gateway.setting_tables import PolicySettings
@@ -31,6 +32,10 @@ ISSUER: dict[str, Any] = {
     "tenant": "shop",
     "policies": ["photos"],
 }
+WEBHOOK_SECRETS = [f"whsec_{base64.b64encode(bytes.fromhex(secret)).decode()}" for secret in SECRETS]
+WEBHOOK: dict[str, Any] = {"url": "https://app.example/hooks", "secrets": WEBHOOK_SECRETS[:2]}
+REDIS = "redis://user:hunter2-hunter2@redis.internal:6379/2"
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/gateway-events"
 GOOD: dict[str, Any] = {
     "GATEWAY_SECRET_KEYS": [SECRETS[0]],
     "GATEWAY_BUCKET": "my-bucket",
@@ -38,6 +43,16 @@ GOOD: dict[str, Any] = {
     "GATEWAY_TENANTS": {"shop": TENANT},
 }
 NO_TYPE = "has to be a media type that the gateway knows: docs/settings.md lists them."
+NO_QUEUE = "has to be the URL of an SQS queue: https://sqs.<region>.amazonaws.com/<account>/<name>."
+NO_REDIS = (
+    "has to be the address of a Redis: redis://host:6379/0, rediss://host:6379/0 or redis+unix:///path?db=0, "
+    "with user and password (percent-encoded) as in redis://user:password@host."
+)
+NO_SOCKET = "has to be the absolute path of a socket, of at most 107 bytes."
+NO_NETWORK = "has to be a network such as 10.0.0.0/8 or 192.0.2.7 (no host bits set)."
+NO_WEBHOOK = "has to be an https address (http is for this machine alone), without credentials and fragment."
+NO_QUOTA = "has a quota of fewer bytes than its max_size, which would never be granted."
+NO_STEP = r"has to match pattern '^[a-z]+\.[a-z_]+:[1-9][0-9]*$'."
 NO_SIZE = "has to be a number of bytes, or one with a unit, as in '100 MB' or '5 GiB'."
 Environment = Callable[..., None]
 
@@ -154,6 +169,84 @@ def test_a_policy_says_all_about_parts_and_dialects(environment: Environment) ->
         multipart_expires_in=604_800,
         protocols=frozenset({"uppy", "git-lfs"}),
     )
+
+
+def test_the_worker_and_the_quotas_are_told_all_they_need(environment: Environment) -> None:
+    environment(
+        GATEWAY_EVENTS_QUEUE=QUEUE,
+        GATEWAY_CLAMD_SOCKET="/run/clamav/clamd.ctl",
+        GATEWAY_SCAN_LIMIT="100 MB",
+        GATEWAY_SCAN_TIMEOUT="300",
+        GATEWAY_WEBHOOK_NETWORKS=["10.0.0.0/8", "192.0.2.7"],
+        GATEWAY_MAGIC="true",
+        GATEWAY_LIMITS_URL=REDIS,
+        GATEWAY_LIMITS_WHEN_DOWN="closed",
+        GATEWAY_CRASH_AT="storage.create_upload:12",
+        GATEWAY_TENANTS__SHOP__WEBHOOK=WEBHOOK,
+    )
+    settings = load()
+
+    shown = settings.model_dump(include={"events_queue", "clamd_socket", "scan_limit", "scan_timeout", "crash_at"})
+    assert shown == {
+        "events_queue": QUEUE,
+        "clamd_socket": Path("/run/clamav/clamd.ctl"),
+        "scan_limit": 100_000_000,
+        "scan_timeout": 300,
+        "crash_at": "storage.create_upload:12",
+    }
+    assert (settings.webhook_networks, settings.magic) == (["10.0.0.0/8", "192.0.2.7/32"], True)
+    assert settings.limits_url is not None
+    assert (settings.limits_url.get_secret_value(), settings.limits_when_down) == (REDIS, "closed")
+    webhook = settings.tenants["shop"].webhook
+    assert webhook is not None
+    assert (webhook.url, [each.get_secret_value() for each in webhook.secrets]) == tuple(WEBHOOK.values())
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ({"uploads": 100}, Quota(100, None, 3600)),
+        ({"bytes": "100 MB"}, Quota(None, 100_000_000, 3600)),
+        ({"uploads": 1, "bytes": "10 GiB", "window": 2_678_400}, Quota(1, 10 * 2**30, 2_678_400)),
+        ({"uploads": 999_999_999_999_999, "window": 1}, Quota(999_999_999_999_999, None, 1)),
+    ],
+)
+def test_a_policy_says_how_much_it_grants_and_whether_it_scans(
+    environment: Environment, quota: dict[str, object], expected: Quota
+) -> None:
+    environment(
+        GATEWAY_EVENTS_QUEUE=QUEUE,
+        GATEWAY_CLAMD_SOCKET="/run/clamav/clamd.ctl",
+        GATEWAY_SCAN_LIMIT="100 MB",
+        GATEWAY_TENANTS={"shop": TENANT | {"policies": {"photos": POLICY | {"scan": True, "quota": quota}}}},
+    )
+    types = {name: MEDIA_TYPES[name] for name in POLICY["content_types"]}
+    policy = Policy("photos", types, 100_000_000, scan=True, quota=expected)
+    assert load().tenant_values() == {"shop": Tenant("shop", {"photos": policy})}
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"GATEWAY_CLAMD_SOCKET": None}, "scans, which the worker does: it needs GATEWAY_EVENTS_QUEUE and"),
+        ({"GATEWAY_EVENTS_QUEUE": None}, "scans, which the worker does: it needs GATEWAY_EVENTS_QUEUE and"),
+        ({"GATEWAY_SCAN_LIMIT": "99999999"}, "takes files that are too large to be scanned: max_size is at most"),
+        ({"GATEWAY_SCAN_LIMIT": None}, "takes files that are too large to be scanned: max_size is at most"),
+    ],
+)
+def test_a_policy_that_scans_needs_somebody_who_does_and_files_that_can_be(
+    environment: Environment, variables: dict[str, object], reason: str
+) -> None:
+    environment(
+        GATEWAY_EVENTS_QUEUE=QUEUE,
+        GATEWAY_CLAMD_SOCKET="/run/clamav/clamd.ctl",
+        GATEWAY_SCAN_LIMIT="100000000",
+        GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__SCAN="true",
+    )
+    assert load().tenants["shop"].policies["photos"].scan
+    environment(**variables)
+    ends = {"scans": "GATEWAY_CLAMD_SOCKET", "takes": "GATEWAY_SCAN_LIMIT"}
+    assert line() == f"tenants.shop.policies.photos {reason} {ends[reason[:5]]}."
 
 
 @pytest.mark.parametrize(("size", "expected"), [("5 MiB", 5_242_880), ("5 GiB", 5_368_709_120), (None, 2**30)])
@@ -290,7 +383,7 @@ def test_defaults_are_closed() -> None:
             "GATEWAY_TENANTS (shop.api_keys.0.actions.0) has to be 'upload', 'link', 'read' or 'delete'.",
         ),
         (
-            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__CONTENT_TYPES": ["image/svg+xml"]},
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__CONTENT_TYPES": ["image/x-unknown"]},
             "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__CONTENT_TYPES (0) " + NO_TYPE,
         ),
         (
@@ -353,6 +446,77 @@ def test_defaults_are_closed() -> None:
         (
             {"GATEWAY_JWT_ISSUERS": [ISSUER | {"policies": ["papers"]}]},
             "GATEWAY_JWT_ISSUERS names a policy that its tenant does not define.",
+        ),
+        ({"GATEWAY_EVENTS_QUEUE": "gateway-events"}, "GATEWAY_EVENTS_QUEUE " + NO_QUEUE),
+        ({"GATEWAY_EVENTS_QUEUE": "https://[::1/000000000000/e"}, "GATEWAY_EVENTS_QUEUE " + NO_QUEUE),
+        ({"GATEWAY_CLAMD_SOCKET": "clamd.ctl"}, "GATEWAY_CLAMD_SOCKET " + NO_SOCKET),
+        ({"GATEWAY_SCAN_LIMIT": "0"}, "GATEWAY_SCAN_LIMIT has to be greater than or equal to 1."),
+        ({"GATEWAY_SCAN_LIMIT": "all"}, "GATEWAY_SCAN_LIMIT " + NO_SIZE),
+        ({"GATEWAY_SCAN_TIMEOUT": "0"}, "GATEWAY_SCAN_TIMEOUT has to be greater than or equal to 1."),
+        ({"GATEWAY_SCAN_TIMEOUT": "3601"}, "GATEWAY_SCAN_TIMEOUT has to be less than or equal to 3600."),
+        ({"GATEWAY_WEBHOOK_NETWORKS": ["10.0.0.1/8"]}, "GATEWAY_WEBHOOK_NETWORKS (0) " + NO_NETWORK),
+        ({"GATEWAY_WEBHOOK_NETWORKS": ["unix"]}, "GATEWAY_WEBHOOK_NETWORKS (0) " + NO_NETWORK),
+        (
+            {"GATEWAY_WEBHOOK_NETWORKS": "10.0.0.0/8"},
+            "GATEWAY_WEBHOOK_NETWORKS has to be a list (in a variable: as JSON).",
+        ),
+        ({"GATEWAY_MAGIC": "perhaps"}, "GATEWAY_MAGIC has to be a valid boolean, unable to interpret input."),
+        ({"GATEWAY_LIMITS_URL": "redis://:hunter2/x@127.0.0.1"}, "GATEWAY_LIMITS_URL " + NO_REDIS),
+        ({"GATEWAY_LIMITS_URL": "redis://127.0.0.1?db=0&surprise=1"}, "GATEWAY_LIMITS_URL " + NO_REDIS),
+        ({"GATEWAY_LIMITS_WHEN_DOWN": "ajar"}, "GATEWAY_LIMITS_WHEN_DOWN has to be 'open' or 'closed'."),
+        ({"GATEWAY_CRASH_AT": "storage.copy"}, "GATEWAY_CRASH_AT " + NO_STEP),
+        ({"GATEWAY_CRASH_AT": "storage.copy:0"}, "GATEWAY_CRASH_AT " + NO_STEP),
+        (
+            {"GATEWAY_TENANTS": {"shop": TENANT | {"webhook": {"url": "https://app.example"}}}},
+            "GATEWAY_TENANTS (shop.webhook.secrets) is missing.",
+        ),
+        (
+            {"GATEWAY_TENANTS": {"shop": TENANT | {"webhook": WEBHOOK | {"secrets": []}}}},
+            "GATEWAY_TENANTS (shop.webhook.secrets) has to hold at least one secret.",
+        ),
+        (
+            {"GATEWAY_TENANTS": {"shop": TENANT | {"webhook": WEBHOOK | {"url": "http://app.example"}}}},
+            "GATEWAY_TENANTS (shop.webhook.url) " + NO_WEBHOOK,
+        ),
+        (
+            {"GATEWAY_TENANTS": {"shop": TENANT | {"webhook": WEBHOOK | {"secrets": SECRETS[2:3]}}}},
+            "GATEWAY_TENANTS (shop.webhook.secrets.0) has to be 'whsec_' and the base64 of 24 to 64 random bytes.",
+        ),
+        (
+            {"GATEWAY_TENANTS": {"shop": TENANT | {"webhook": WEBHOOK | {"secrets": WEBHOOK_SECRETS[:1] * 2}}}},
+            "GATEWAY_TENANTS (shop.webhook.secrets) holds the same secret twice.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA has to limit uploads, bytes or both.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"window": 60}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA has to limit uploads, bytes or both.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"uploads": 0}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA (uploads) has to be greater than or equal to 1.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"uploads": True}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA (uploads) has to be a number.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA__BYTES": "1000 TB"},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA__BYTES has to be less than or equal to 999999999999999.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"uploads": 1, "window": 0}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA (window) has to be greater than or equal to 1.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"uploads": 1, "window": 2_678_401}},
+            "GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA (window) has to be less than or equal to 2678400.",
+        ),
+        (
+            {"GATEWAY_TENANTS__SHOP__POLICIES__PHOTOS__QUOTA": {"bytes": 99_999_999}},
+            "GATEWAY_TENANTS (shop.policies.photos) " + NO_QUOTA,
         ),
     ],
 )
@@ -444,13 +608,15 @@ def test_no_message_about_any_setting_holds_its_value(environment: Environment) 
 
 @pytest.mark.threat(26)
 def test_secrets_are_in_no_repr_error_or_dump_of_the_settings(environment: Environment) -> None:
-    environment(GATEWAY_JWT_ISSUERS=[ISSUER])
+    environment(
+        GATEWAY_JWT_ISSUERS=[ISSUER], GATEWAY_LIMITS_URL=REDIS, GATEWAY_TENANTS={"shop": TENANT | {"webhook": WEBHOOK}}
+    )
     settings = load()
     with pytest.raises(ValidationError) as invalid:
         Settings.model_validate({"bucket": SECRETS[4] * 3})
 
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {invalid.value}"
-    assert not any(secret in shown for secret in SECRETS)
+    assert not any(secret in shown for secret in [*SECRETS, *WEBHOOK_SECRETS, "hunter2"])
 
 
 @pytest.mark.threat(26, 46)
@@ -497,6 +663,11 @@ def test_one_secret_serves_one_purpose(environment: Environment) -> None:
     )
     assert line() == shared
     environment(GATEWAY_TENANTS={"shop": TENANT}, GATEWAY_JWT_ISSUERS=[ISSUER | {"secret": SECRETS[0]}])
+    assert line() == shared
+    both = {name: {"app_secrets": [SECRETS[number]], "webhook": WEBHOOK} for number, name in enumerate(["a", "b"], 1)}
+    environment(GATEWAY_TENANTS=both, GATEWAY_JWT_ISSUERS=None)
+    assert line() == shared
+    environment(GATEWAY_SECRET_KEYS=[WEBHOOK_SECRETS[0]], GATEWAY_TENANTS={"shop": TENANT | {"webhook": WEBHOOK}})
     assert line() == shared
 
 

@@ -27,8 +27,8 @@ class RedisServer:
     @property
     def url(self) -> str:
         """What GATEWAY_LIMITS_URL says."""
-        query = "" if self.password is None else f"?password={self.password}"
-        return f"redis+unix://{self.folder}/redis.sock{query}"
+        user = "" if self.password is None else f":{self.password}@"
+        return f"redis+unix://{user}{self.folder}/redis.sock"
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
