@@ -21,7 +21,10 @@ def is_svg(front: bytes, size: int) -> bool:
 
     A document type may be named, but no entity may be declared, and nothing be of the namespace of XHTML.
     """
-    reading = _Reading(utf16=front.startswith(_UTF16_MARKS))
+    utf16 = front.startswith(_UTF16_MARKS)
+    if b"\0" in front and not utf16:  # UTF-16 without its mark, which the parser would guess
+        return False
+    reading = _Reading(utf16=utf16)
     try:
         reading.parser.Parse(front, size <= len(front))
     except (expat.ExpatError, _RefusedError):
