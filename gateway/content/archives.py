@@ -15,8 +15,9 @@ _SCANNED_METHODS = frozenset({0, 8, 9, 12})
 # Only its own directory tells what an archive within the archive unpacks to. Documents are ZIPs as well, but they are
 # what people put into archives: what is within them is told by none.
 _NESTED = frozenset(
-    b"7z aab ace apk appx ar arj br bz bz2 cab cpio crx deb dmg ear egg gz img ipa iso jar lz lz4 lzh lzma lzo msix"
-    b" nupkg rar rpm tar tbz tbz2 tgz txz tzst vhd vhdx vsix war whl wim xpi xz z zip zipx zst".split()
+    b"." + extension
+    for extension in b"7z aab ace apk appx ar arj br bz bz2 cab cpio crx deb dmg ear egg gz img ipa iso jar lz lz4 lzh"
+    b" lzma lzo msix nupkg rar rpm tar tbz tbz2 tgz txz tzst vhd vhdx vsix war whl wim xpi xz z zip zipx zst".split()
 )
 _SUSPICIOUS = 4096  # bytes of names with `<` in them that are looked through; nobody has as many
 
@@ -45,7 +46,7 @@ def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code 
         unpacked > MAX_UNPACKED
         or is_bomb(packed, unpacked)
         or any(member.unpacked > HARMLESS and is_bomb(member.packed, member.unpacked) for member in members)
-        or not _NESTED.isdisjoint([name.rpartition(b".")[2] for name in directory.listing.split(b"\n")])
+        or not _NESTED.isdisjoint([name[name.rfind(b".") :] for name in directory.listing.split(b"\n")])
         or (unpacked_limit is not None and (unpacked > unpacked_limit or not all(map(_can_be_scanned, members))))
     )
     return Code.ARCHIVE_TOO_LARGE if too_large else None

@@ -36,7 +36,7 @@ def gzip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | No
     start = _after_gzip_header(front)
     if holds_active_content(front[:start]):
         return Code.ACTIVE_CONTENT
-    if not (_members_inflate(front) if size <= len(front) else _begins_to_inflate(front, start)):
+    if start >= len(front) or not (_members_inflate(front) if size <= len(front) else _begins_to_inflate(front, start)):
         return Code.CONTENT_MISMATCH
     unpacked = int.from_bytes(end, "little")
     too_large = is_bomb(size, unpacked) or (unpacked_limit is not None and unpacked > unpacked_limit)
