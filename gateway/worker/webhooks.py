@@ -148,6 +148,7 @@ class Webhooks:
             "content-type": "application/json",
             "user-agent": USER_AGENT,
             "accept-encoding": "identity",
+            "connection": "close",
             "webhook-id": announcement.id,
             "webhook-timestamp": str(sent_at),
             "webhook-signature": signature(target.secrets, announcement.id, sent_at, announcement.body),

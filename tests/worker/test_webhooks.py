@@ -98,7 +98,7 @@ async def test_an_announcement_comes_as_one_signed_post(authority: CertificateAu
     assert received.headers == {
         "host": f"{HOST}:{receiver.port}",
         "accept": "*/*",
-        "connection": "keep-alive",
+        "connection": "close",
         "content-type": "application/json",
         "content-length": str(len(MESSAGE.body)),
         "user-agent": "signed-url-gateway",
