@@ -244,6 +244,14 @@ def test_only_a_policy_or_an_opened_token_makes_a_grant() -> None:
     assert not any("gateway.grants.policies.Grant" in uses(module) and makes(module, "replace") for module in MODULES)
 
 
+@pytest.mark.threat(36)
+def test_no_upload_is_granted_uncounted() -> None:
+    assert {module for module in MODULES if makes(module, "allow")} == {"gateway.http.calls"}
+    judging = {module for module in MODULES if makes(module, "call.judge")}
+    assert judging == {"gateway.protocols.git_lfs"}
+    assert all(makes(module, "call.spend") for module in judging)
+
+
 @pytest.mark.threat(2)
 def test_one_place_presigns_a_write_and_it_takes_a_grant_or_a_ticket() -> None:
     writers = {

@@ -141,6 +141,56 @@ def test_the_start_warns_of_https_pages_over_http_storage(public_url: str | None
     assert told == [("warning", True)] * warnings
 
 
+@pytest.mark.threat(36)
+@pytest.mark.parametrize(
+    ("workers", "quota", "limits_url", "warnings"),
+    [
+        (2, {"uploads": 5}, None, 1),
+        (1, {"uploads": 5}, None, 0),
+        (2, {"uploads": 5}, "redis://127.0.0.1", 0),
+        (2, None, None, 0),
+    ],
+)
+def test_the_start_warns_of_quotas_that_each_worker_counts_for_itself(
+    workers: int, quota: dict[str, int] | None, limits_url: str | None, warnings: int
+) -> None:
+    policies = {"default": {"content_types": ["text/plain"], "max_size": 10, "quota": quota}}
+    tenants = {"default": tenant(API_KEY, APP_SECRET, policies=policies)}
+    with capture_logs() as events:
+        warn(load(**{**SETTINGS, "tenants": tenants}, limits_url=limits_url), workers)
+    assert [(event["log_level"], "GATEWAY_LIMITS_URL" in event["event"]) for event in events] == [
+        ("warning", True)
+    ] * warnings
+
+
+@pytest.mark.threat(26)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_its_extra_a_redis_ends_the_start_with_one_line_that_does_not_repeat_its_password(
+    tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "__init__.py").write_text("raise ImportError('no module named redis')")
+    more = {"PYTHONPATH": str(tmp_path), "GATEWAY_LIMITS_URL": "redis://:hunter2@127.0.0.1:1"}
+    said = run("serve", "--port", "0", "--workers", workers, env={**OFFLINE, **more})
+    assert (said.stdout, said.exit_code) == ("", 1)
+    assert said.stderr == "GATEWAY_LIMITS_URL needs the extra 'redis': install signed-url-gateway[redis].\n"
+
+
+@pytest.mark.threat(25)
+def test_the_password_of_a_redis_that_is_down_is_in_no_line_of_the_log(ministack: S3Server, tmp_path: Path) -> None:
+    policies = {"default": {"content_types": ["text/plain"], "max_size": 10, "quota": {"uploads": 5}}}
+    tenants = {"default": tenant(API_KEY, APP_SECRET, policies=policies)}
+    url = f"redis+unix://user:hunter2@{tmp_path}/nobody.sock"
+    environment = variables(ministack, tenants=tenants, limits_url=url, log_level="debug")
+    with running("serve", "--port", "0", env=environment) as command:
+        with httpx.Client(base_url=address(command)) as client:
+            upload(client)
+        assert command.signal(signal.SIGTERM) == 0
+    told = [event["event"] for event in events(command) if event["level"] == "warning"]
+    assert told == ["the store of quotas does not answer: ConnectionError"]
+    assert "hunter2" not in "\n".join(command.stderr)
+
+
 def test_wrong_usage_is_one_line_and_exit_code_2() -> None:
     said = say("serve", "--prot", "1")
     assert (said.stdout, said.exit_code) == ("", 2)
