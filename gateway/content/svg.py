@@ -85,8 +85,8 @@ _ACTIONS = tuple(
             rb"on(?<=[\t\n\f\r \"'/]on)[a-z]{3,32}[\t\n\f\r ]{0,64}=",
             # Animations that put a handler or a link in place: SVG Animations 2.2
             rb"attributename" + _VALUE + rb"(?:[a-z0-9_.-]{1,32}:)?(?:href|on|src|[^\"'>]{0,64}&)",
-            # Links to documents that stand in the link itself
-            rb"href" + _VALUE + rb"(?:&|data:(?!image/(?:png|jpe?g|gif|webp|avif|bmp)[;,]))",
+            # Links to documents within the link itself; of pictures, some programs misspell the type or leave it out
+            rb"href" + _VALUE + rb"(?:&|data:(?!(?:image|img)/(?:png|jpe?g|gif|webp|avif|bmp)[;,]|;base64,))",
             rb"xmlns(?::[a-z0-9_.-]{1,32})?" + _VALUE + rb"(?:http://www\.w3\.org/1999/xhtml|[^\"'>]{0,64}&)",
         ),
     )

@@ -178,6 +178,7 @@ def test_a_document_that_is_active_before_its_first_shape_is_so_as_well(document
         b'<image href="data:image/png;base64,iVBORw0KGgo="/>',
         b'<image href="data:image/jpeg;base64,/9j/" width="1"/>',
         b'<image href="picture.png"/>',
+        b'<image href="data:img/png;base64,iVBORw0KGgo="/><image href="data:;base64,iVBORw0KGgo="/>',
         b'<animate attributeName="opacity" values="0;1" dur="1s"/>',
         b"<style>@font-face{src:url(data:font/woff2;base64,d09GMg==)} .only-one{fill:red}</style>",
         b"<text>on = off, one=1, conditions=2 &amp; only a &lt; b</text>",
