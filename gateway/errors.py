@@ -66,7 +66,11 @@ class Code(Enum):
         422,
         "The archive unpacks to more than is accepted, or hides what it unpacks to: upload its files one by one.",
     )
-    INFECTED = "infected", 422, "The scanner found malware in the upload."
+    INFECTED = (
+        "infected",
+        422,
+        "The scanner found malware in the upload, or could not look into it for a password.",
+    )
     TOO_MANY_REQUESTS = "too-many-requests", 429, "Wait as long as the Retry-After header says, then try again."
     HEADERS_TOO_LARGE = "headers-too-large", 431, "Send fewer or shorter request headers."
     STORAGE_UNAVAILABLE = (

@@ -496,7 +496,7 @@ async def test_every_refusal_has_a_sentence_of_its_own_for_people(demo: Page) ->
         ),
         (
             answer(200, pending("rejected", refusal=Code.INFECTED)),
-            "The virus scanner found malware in this file. It was not kept.",
+            "The virus scanner found malware in this file, or could not look into it for a password. It was not kept.",
             "infected",
         ),
     ],

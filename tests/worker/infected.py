@@ -29,6 +29,14 @@ def tar_gz(body: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def locked() -> bytes:
+    """Return an archive whose member says that it is encrypted (APPNOTE.TXT 4.4.4, bit 0)."""
+    body = bytearray(zipped(EICAR))
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        body[body.index(signature) + flags] |= 1
+    return bytes(body)
+
+
 @cache
 def behind_zeros() -> bytes:
     """Put EICAR behind 150 MiB of zeros in one member of an archive of 153 kB."""

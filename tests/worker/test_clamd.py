@@ -1,6 +1,7 @@
 """The scanner's promises, against the real clamd as `infra/clamd.conf` sets it up, and against strange ones."""
 
 import asyncio
+import gzip
 import logging
 import re
 import tempfile
@@ -20,7 +21,7 @@ from gateway.worker.clamd import RETRY_AFTER, Clamd
 from tests.servers import clamd as clamd_server
 from tests.servers.clamd import CONFIG, EICAR, MARKER, ClamdServer
 from tests.worker import strange_clamd
-from tests.worker.infected import BODIES, behind_zeros, tar_gz, zipped
+from tests.worker.infected import BODIES, behind_zeros, locked, tar_gz, zipped
 from tests.worker.strange_clamd import StrangeClamd
 
 ALL_BYTES = bytes(range(256))
@@ -131,6 +132,19 @@ async def test_what_clamd_did_not_look_at_to_the_end_is_neither_clean_nor_infect
         await assert_unavailable(Clamd(small.socket, LONG), blocks_of(body))
     beyond = f"the upload is beyond a limit of its own, Heuristics.Limits.Exceeded.{limit}"
     assert caplog.messages == [f"the scanner gives no verdict: {beyond}"]
+
+
+async def test_what_a_password_hides_is_not_clean(scanner: Clamd, caplog: pytest.LogCaptureFixture) -> None:
+    assert await scanner.is_clean(blocks_of(locked())) is False
+    assert caplog.messages == ["the scanner found Heuristics.Encrypted.Zip"]
+
+
+@pytest.mark.threat(13)
+@pytest.mark.parametrize("lie", [b"", gzip.compress(b"x", mtime=0)], ids=["large", "large, and says that it is small"])
+async def test_of_gzip_which_has_no_directory_clamd_looks_at_all_or_gives_no_verdict(
+    scanner: Clamd, lie: bytes
+) -> None:
+    await assert_unavailable(scanner, blocks_of(gzip.compress(bytes(150 * MIB) + EICAR, mtime=0) + lie))
 
 
 async def test_clamd_is_not_there(folder: Path) -> None:
@@ -348,5 +362,6 @@ def test_the_configuration_suits_what_the_settings_default_to() -> None:
         assert int(options[name].removesuffix("M")) * MIB >= scan_limit
     assert int(options["MaxScanTime"]) < 1000 * Settings.model_fields["scan_timeout"].default
     assert float(options["ReadTimeout"]) >= 60  # the most that GATEWAY_STORAGE_TIMEOUT can be
-    assert options["AlertExceedsMax"] == "yes"
+    alerts = {"AlertExceedsMax", "AlertEncryptedArchive", "AlertEncryptedDoc"}
+    assert {name for name, told in options.items() if told == "yes" and name.startswith("Alert")} == alerts
     assert not any(name.startswith("TCP") for name in options)

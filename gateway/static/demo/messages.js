@@ -25,7 +25,7 @@ export const messages = {
   "content-mismatch": "The file’s contents do not fit its name: another type, damaged, or text that is not in UTF-8.",
   "active-content": "The file contains script or markup that a browser could run.",
   "archive-too-large": "The archive unpacks to too much, or hides what it unpacks to.",
-  "infected": "The virus scanner found malware in this file. It was not kept.",
+  "infected": "The virus scanner found malware in this file, or could not look into it for a password. It was not kept.",
   "too-many-requests": "Too many uploads at once. Wait a moment and try again.",
   "headers-too-large": "The pass is too long. Open this page again from the address that the gateway printed.",
   "storage-unavailable": "The storage is not answering. Try again in a moment.",
