@@ -1,6 +1,8 @@
-"""`gateway dev`: the gateway and an S3 server of its own on this machine, with a demo page, in one command."""
+"""`gateway dev`: gateway, worker and an S3 server of its own on this machine, with a demo page, in one command."""
 
+import asyncio
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -9,8 +11,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +23,7 @@ import typer
 
 from gateway.cli.child import StartError
 from gateway.cli.dev_files import ENV_FILE, DevSecrets, as_variables, env_file, kept_secrets, write_private
+from gateway.cli.dev_work import work_beside
 from gateway.cli.listening import listen
 from gateway.cli.output import Failure, Misuse, bold, dim, say, say_pairs
 
@@ -49,6 +54,7 @@ class Announcement:
     demo_pass: str = field(repr=False)
     api_key: str = field(repr=False)
     s3: str
+    webhook_secret: str | None = field(repr=False)
     env: Path
 
     def say(self, seconds: float) -> None:
@@ -60,6 +66,7 @@ class Announcement:
                 ("API key", self.api_key),
                 ("API", f"{self.url}/openapi.json"),
                 ("S3", self.s3),
+                *([] if self.webhook_secret is None else [("Webhook secret", self.webhook_secret)]),
                 ("Settings", f"set -a; . {self.env}; set +a"),
             ]
         )
@@ -83,13 +90,18 @@ def dev(
     api_key: Annotated[
         str | None, typer.Option(help="API key to let in, instead of the one made for the folder.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="Address of an application on this machine that is told of uploads.")
+    ] = None,
 ) -> None:
     """Run the gateway with an S3 server of its own, to try it and to develop against.
 
-    The S3 server (MiniStack) verifies signatures and enforces policies as S3 does. The folder keeps the settings in
-    dev.env, for other commands. Ctrl-C stops both servers.
+    The S3 server (MiniStack) verifies signatures and enforces policies as S3 does. A worker is inside: it stores what
+    was uploaded and never completed, and announces it to the webhook. The folder keeps the settings in dev.env, for
+    other commands. Ctrl-C stops all.
     """
     began = time.monotonic()
+    _check_webhook(webhook)
     if api_key is not None and not _API_KEY.fullmatch(api_key):
         raise Misuse("--api-key takes a key as 'gateway key new' makes them: gwk_<8 characters>_<16 or more>")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -106,11 +118,22 @@ def dev(
         importing.join()  # a process that ends in the middle of an import may abort
         raise Failure(str(error)) from None
     try:
-        _run(bound, store, data_dir, _secrets(data_dir, api_key), began)
+        _run(bound, store, data_dir, _secrets(data_dir, api_key), webhook, began)
     except KeyboardInterrupt:
         say()
     finally:
         store.stop()
+
+
+def _check_webhook(url: str | None) -> None:
+    if url is None:
+        return
+    from gateway.setting_values import check_webhook_url  # noqa: PLC0415 - see dev
+
+    try:
+        check_webhook_url(url)
+    except ValueError as error:
+        raise Misuse(f"--webhook {error}") from None
 
 
 def _next(port: int) -> int:
@@ -148,7 +171,7 @@ def _secrets(data_dir: Path, api_key: str | None) -> DevSecrets:
     return kept if api_key is None else DevSecrets(kept.secret_key, kept.app_secret, api_key)
 
 
-def _settings(store: "Server", made: DevSecrets, port: int) -> dict[str, Any]:
+def _settings(store: "Server", made: DevSecrets, port: int, webhook: str | None) -> dict[str, Any]:
     policies = _policies()
     key = {
         "id": made.api_key[4:12],
@@ -157,15 +180,27 @@ def _settings(store: "Server", made: DevSecrets, port: int) -> dict[str, Any]:
         "policies": list(policies),
         "on_behalf_of": True,
     }
+    tenant: dict[str, Any] = {"app_secrets": [made.app_secret], "api_keys": [key], "policies": policies}
+    announced: dict[str, Any] = {}
+    if webhook is not None:
+        tenant["webhook"] = {"url": webhook, "secrets": [_webhook_secret(made)]}
+        announced["webhook_networks"] = ["127.0.0.0/8", "::1/128"]
     return {
         "secret_keys": [made.secret_key],
-        "tenants": {"default": {"app_secrets": [made.app_secret], "api_keys": [key], "policies": policies}},
+        "tenants": {"default": tenant},
         "bucket": store.bucket,
         "region": store.region,
         "storage_endpoint": store.endpoint,
+        "events_queue": store.queue,
+        **announced,
         "allowed_origins": _origins(port),
         "docs": True,
     }
+
+
+def _webhook_secret(made: DevSecrets) -> str:
+    """Return the secret that signs webhooks: the same for a data folder, as its other secrets are."""
+    return "whsec_" + b64encode(hmac.digest(made.secret_key.encode(), b"webhook", "sha256")).decode()
 
 
 def _policies() -> dict[str, dict[str, object]]:
@@ -194,7 +229,9 @@ def _variables(url: str, api_key: str, settings: Mapping[str, object], store: "S
     }
 
 
-def _run(bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets, began: float) -> None:
+def _run(  # noqa: PLR0913, PLR0917 - all that was started or said
+    bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets, webhook: str | None, began: float
+) -> None:
     from gateway import logs  # noqa: PLC0415 - see dev
     from gateway.app import create_app  # noqa: PLC0415 - as above
     from gateway.apps import make_pass  # noqa: PLC0415 - as above
@@ -203,33 +240,47 @@ def _run(bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets
 
     port = bound.getsockname()[1]
     url = f"http://{HOST}:{port}"
-    settings = _settings(store, made, port)
+    variables = _settings(store, made, port, webhook)
     logs.configure("warning")
-    app = create_app(
-        load(**settings),
-        credentials=Credentials(store.gateway.access_key_id, store.gateway.secret_access_key),
-        log=_say_request,
-    )
-    write_private(data_dir / ENV_FILE, env_file(_variables(url, made.api_key, settings, store)))
+    settings = load(**variables)
+    credentials = Credentials(store.gateway.access_key_id, store.gateway.secret_access_key)
+    app = create_app(settings, credentials=credentials, log=_say_request)
+    write_private(data_dir / ENV_FILE, env_file(_variables(url, made.api_key, variables, store)))
     announcement = Announcement(
         url,
         make_pass([made.app_secret], "demo", expires_in=PASS_EXPIRES_IN),
         made.api_key,
         f"{store.endpoint}, bucket {store.bucket}",
+        None if webhook is None else _webhook_secret(made),
         data_dir / ENV_FILE,
     )
-    _serve(app, bound, lambda: announcement.say(time.monotonic() - began))
+    work = partial(work_beside, settings, store.queue, credentials)
+    _serve(app, bound, work, lambda: announcement.say(time.monotonic() - began))
 
 
-def _serve(app: Any, bound: socket.socket, when_up: Callable[[], None]) -> None:  # noqa: ANN401 - an ASGI application
+def _serve(
+    app: Any,  # noqa: ANN401 - an ASGI application
+    bound: socket.socket,
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    when_up: Callable[[], None],
+) -> None:
+    """Serve, and work beside it until the server stops."""
     from uvicorn import Server  # noqa: PLC0415 - see dev
 
     from gateway.http.serving import run_config  # noqa: PLC0415 - as above
+
+    stop, working = asyncio.Event(), set()
 
     class Announced(Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             when_up()
+            working.add(asyncio.create_task(work(stop)))
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stop.set()
+            await super().shutdown(sockets)
+            await asyncio.gather(*working)
 
     Announced(run_config(app)).run([bound])
 

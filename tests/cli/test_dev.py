@@ -8,17 +8,21 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from gateway.apps import verify_webhook
 from gateway.cli.dev_files import env_file
 from gateway.cli.environments import environment
 from gateway.cli.ministack import LOCK
@@ -224,6 +228,7 @@ def test_dev_env_has_exactly_the_documented_names_and_is_for_its_owner_alone(dev
         "GATEWAY_BUCKET",
         "GATEWAY_REGION",
         "GATEWAY_STORAGE_ENDPOINT",
+        "GATEWAY_EVENTS_QUEUE",
         "GATEWAY_ALLOWED_ORIGINS",
         "GATEWAY_DOCS",
         "AWS_ENDPOINT_URL",
@@ -268,6 +273,67 @@ def test_what_is_printed_of_requests_holds_no_token_and_no_key(dev: Dev) -> None
     told = "\n".join(dev.command.stderr)
     assert dev.told("API key") not in told
     assert not re.search(r"eyJ|X-Amz|Signature", told)
+
+
+def test_a_file_that_is_put_and_never_completed_is_stored(dev: Dev) -> None:
+    ticket = put_only(dev)
+    assert status_of(ticket, "stored")["object"]["filename"] == "left.txt"
+
+
+def put_only(dev: Dev) -> dict[str, Any]:
+    """Ask for a ticket, put the file, and go away."""
+    wish = {"filename": "left.txt", "content_type": "text/plain", "size": 4}
+    headers = {"authorization": f"Bearer {dev.told('API key')}"}
+    ticket: dict[str, Any] = httpx.post(f"{dev.url}/v1/uploads", json=wish, headers=headers).json()
+    httpx.put(ticket["upload"]["url"], content=b"left", headers=ticket["upload"]["headers"]).raise_for_status()
+    return ticket
+
+
+def status_of(ticket: Mapping[str, Any], awaited: str, seconds: float = 60) -> dict[str, Any]:
+    """Ask until the status is as awaited, and return it."""
+    deadline = time.monotonic() + seconds
+    while (status := httpx.get(ticket["status_url"]).json())["status"] != awaited:
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+    found: dict[str, Any] = status
+    return found
+
+
+def test_an_application_on_this_machine_is_told_of_uploads_signed_with_the_secret_that_is_printed(
+    tmp_path: Path,
+) -> None:
+    heard: SimpleQueue[tuple[bytes, dict[str, str]]] = SimpleQueue()
+
+    class Application(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.put((self.rfile.read(int(self.headers["content-length"])), dict(self.headers)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Application) as application:
+        threading.Thread(target=application.serve_forever, daemon=True).start()
+        url = f"http://localhost:{application.server_port}/hooks"
+        with started(tmp_path, "--port", "0", "--webhook", url) as dev:
+            key = put_only(dev)["key"]
+            body, headers = heard.get(timeout=60)
+            dev.command.wait_for(lambda line: "delivered  upload.stored  msg_" in line)
+            secret = dev.told("Webhook secret")
+            assert dev.command.signal(signal.SIGINT) == 0
+        application.shutdown()
+    told = verify_webhook(body, headers, [secret])
+    assert (told.type, told.data["key"]) == ("upload.stored", key)
+    assert secret not in "\n".join(dev.command.stderr)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/hooks", "ftp://localhost/", "", "http://user@localhost/"])
+def test_an_address_that_webhooks_may_not_go_to_is_told_before_anything_starts(tmp_path: Path, url: str) -> None:
+    said = run("dev", "--data-dir", "data", "--webhook", url, cwd=tmp_path)
+    assert (said.stdout, said.exit_code) == ("", 2)
+    assert re.fullmatch(r"--webhook has to be an https address [^\n]*\n", said.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_killed_without_warning_it_leaves_no_orphan_and_old_links_and_keys_work_after_the_next_start(
