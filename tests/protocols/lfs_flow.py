@@ -22,6 +22,7 @@ POLICIES = {
     "small": {**LFS, "min_size": 2, "max_size": 1000, "checksum": "required"},
     "pictures": {**LFS, "content_types": ["image/png"]},
     "native": {"content_types": [OCTETS], "max_size": 1000},
+    "brief": {**LFS, "quota": {"uploads": 2, "window": 3}},
 }
 TENANTS = {
     "default": tenant(
