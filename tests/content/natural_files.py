@@ -9,6 +9,7 @@ from pathlib import Path
 
 import magic
 
+from gateway.content.media_names import ALIASES
 from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, MEDIA_TYPES, OCTETS, MediaType, objection
 from gateway.errors import Code
 from tests.content.corpus_samples import AAC, CSV, HEIC, HEIF, M4A, MARKDOWN, MKV, MP4, OGG, TEXT, WAV
@@ -88,4 +89,5 @@ def _agrees(media_type: MediaType, label: str) -> bool:
         return label.startswith("text/") or label in {"application/javascript", "application/json"}
     if media_type.name == TEXT:
         return label.startswith("text/") and label not in _MARKUP
-    return label in {media_type.name, *media_type.aliases, *_LABELS.get(media_type.name, ())}
+    called = ALIASES.get(label, label)
+    return called == media_type.name or label in _LABELS.get(media_type.name, ())

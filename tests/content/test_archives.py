@@ -183,6 +183,17 @@ def test_an_archive_has_one_end() -> None:
 )
 def test_the_end_tells_the_truth_about_the_directory(place: int, value: bytes) -> None:
     assert judged(ZIP, patched(PLAIN, b"PK\5\6", place, value)) is MISMATCH
+    for count in (1, 3):
+        assert judged(ZIP, patched(PLAIN, b"PK\5\6", 8, struct.pack("<HH", count, count))) is MISMATCH
+
+
+@pytest.mark.threat(14)
+def test_members_are_packed_in_a_way_that_is_known() -> None:
+    for method, code in ((14, None), (93, None), (99, None), (6, MISMATCH), (77, MISMATCH)):
+        content = PLAIN
+        for record in (LOCAL, CENTRAL):
+            content = patched(content, record, METHODS[record], struct.pack("<H", method))
+        assert judged(ZIP, content) is code
 
 
 @pytest.mark.threat(14)
@@ -297,6 +308,44 @@ def test_sizes_and_places_may_have_64_bits() -> None:
         with_record(count=2),
     ):
         assert judged(ZIP, lie) is MISMATCH
+
+
+@pytest.mark.threat(14)
+def test_a_member_with_64_bits_has_one_field_that_tells_them() -> None:
+    def member(extra: bytes, sizes: bytes = b"\xff" * 8, offset: bytes = bytes(4)) -> bytes:
+        info = zipfile.ZipInfo("a.txt")
+        info.extra = extra
+        content = patched(zipped({info: b"hello"}), LOCAL, LOCAL_SIZES, sizes)
+        return patched(patched(content, CENTRAL, CENTRAL_SIZES, sizes), CENTRAL, 42, offset)
+
+    field = struct.pack("<HHQQ", 1, 16, 5, 5)
+    assert judged(ZIP, member(field)) is None
+    assert judged(ZIP, member(struct.pack("<HHQQQ", 1, 24, 5, 5, 0), offset=b"\xff" * 4)) is None
+    assert judged(ZIP, member(struct.pack("<HHQ", 1, 8, 5), b"\5\0\0\0\xff\xff\xff\xff")) is None
+    for lie in (
+        b"",
+        struct.pack("<HHQ", 1, 8, 5),
+        struct.pack("<HHQQ", 1, 16, 6, 5),
+        struct.pack("<HHQQ", 2, 16, 5, 5),
+        field + field,
+        struct.pack("<HH", 0xCAFE, 0) * 65 + field,
+    ):
+        assert judged(ZIP, member(lie)) is MISMATCH, lie
+    assert judged(ZIP, member(field, offset=b"\xff" * 4)) is MISMATCH
+
+
+def test_an_extra_field_may_reach_beyond_the_front() -> None:
+    def archive(padding: int) -> bytes:
+        info = zipfile.ZipInfo("b.txt")
+        info.extra = struct.pack("<HH", 0xCAFE, padding) + bytes(padding)
+        return zipped(
+            {zipfile.ZipInfo("a.bin"): NOISE[: FRONT_BYTES - 200], info: b"", zipfile.ZipInfo("c.bin"): NOISE}
+        )
+
+    content = archive(500)
+    assert content.index(LOCAL, 1) < FRONT_BYTES < content.index(LOCAL, 1) + 500
+    assert judged(ZIP, content) is None
+    assert judged(ZIP, patched(content, LOCAL, 28, b"\0\0", number=1)) is MISMATCH
 
 
 @pytest.mark.threat(14)

@@ -156,8 +156,9 @@ def summed(content: bytes, at: int = 0) -> bytes:
         summed(PLAIN[:124] + b"\x80" + bytes(10) + b"\5" + PLAIN[136:]),  # a length in binary
         summed(PLAIN[:124] + b"         5 \0" + PLAIN[136:]),
         PLAIN[:2048] + bytes(1024),  # not filled up
+        summed(PLAIN[:156] + b"S" + PLAIN[157:512]) + b"a map of the holes".ljust(512) + PLAIN[1024:],
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_tar_is_headers_with_true_checksums_in_whole_blocks_and_two_of_zeros(content: bytes) -> None:
     assert judged(TAR, content) is None
