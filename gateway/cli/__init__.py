@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import dev, download, explain, key, link, pass_, serve, upload, worker
+from gateway.cli import dev, download, explain, key, link, pass_, reap, serve, upload, worker
 from gateway.cli.output import HELP_MODE, Commands, say
 from gateway.cli.transfers import EPILOG
 
@@ -40,6 +40,7 @@ def gateway(
 app.command("dev")(dev.dev)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
+app.command("reap", epilog=reap.EPILOG)(reap.reap)
 app.add_typer(key.app, name="key")
 app.command("pass")(pass_.make)
 app.command("link")(link.link)

@@ -12,7 +12,7 @@ from typer.main import get_command
 from gateway.cli import app
 from tests.cli.commands import GATEWAY, OFFLINE, run, say
 
-COMMANDS = ["dev", "serve", "key new", "pass", "link", "explain"]
+COMMANDS = ["dev", "serve", "worker", "reap", "key new", "pass", "link", "explain"]
 AWS_EXAMPLE = "https://b.s3.amazonaws.com/k?AWSAccessKeyId=A&Expires=1&Signature=s"
 
 
@@ -31,7 +31,7 @@ def test_every_command_option_and_argument_has_help() -> None:
 def test_help_lists_every_command_and_is_plain_in_a_pipe() -> None:
     said = run("--help")
     listed = re.findall(r"^  (\w+) {2,}\w", said.stdout.partition("Commands:")[2], re.MULTILINE)
-    assert listed == ["dev", "serve", "pass", "link", "upload", "download", "explain", "key"]
+    assert listed == ["dev", "serve", "worker", "reap", "pass", "link", "upload", "download", "explain", "key"]
     assert said.stdout.isascii()
     assert (said.stderr, said.exit_code) == ("", 0)
     assert run().stdout == said.stdout
