@@ -238,6 +238,13 @@ async def test_an_answer_that_is_none_of_clamd_s_is_no_verdict(folder: Path, ans
         await assert_unavailable(Clamd(strange.socket, LONG), blocks_of(b"text"))
 
 
+@pytest.mark.parametrize("answer", [b"", b"PONG", b"PONG\0PONG\0", b"stream: OK\0", b"UNKNOWN COMMAND\0"])
+async def test_who_does_not_answer_a_ping_is_not_clamd(folder: Path, answer: bytes) -> None:
+    async with strange_clamd.running(StrangeClamd(folder / "socket", answer, after=b"zPING\0")) as strange:
+        with pytest.raises(Refusal, match="scanner-unavailable"):
+            await Clamd(strange.socket, LONG).check()
+
+
 @pytest.mark.threat(13)
 async def test_an_ok_before_the_end_is_no_verdict(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     early = StrangeClamd(folder / "socket", b"stream: OK\0", after=b"text")
