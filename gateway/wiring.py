@@ -134,7 +134,9 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
     scanner = None if clamd is None else ReportedScanner(crashing(clamd, "scanner", crash_at), stopwatch, report)
     foundation = lay_foundation(settings, credentials, scanner=scanner, answer_within=WORK_WITHIN)
     storage = foundation.storage
-    queue = crashing(SqsQueue(foundation.session, events_queue, settings.region), "queue", crash_at)
+    # A session of its own: two threads may not make clients of one at the same time (boto3, "Multithreading").
+    session = open_session(settings.region, credentials)
+    queue = crashing(SqsQueue(session, events_queue, settings.region), "queue", crash_at)
     networks = [ip_network(text) for text in settings.webhook_networks]
     delivery = ReportedDelivery(Webhooks(configured(settings), clock, networks=networks), stopwatch, report)
     announcer = crashing(Announcer(storage, foundation.tokens, delivery), "announcer", crash_at)

@@ -10,9 +10,11 @@ from gateway import load
 from gateway.cli.dev_files import as_variables
 from gateway.http.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from gateway.s3.bucket import WINDOW
-from gateway.s3.documents import INCOMING_DAYS
+from gateway.s3.documents import INCOMING_DAYS, MOST_DELIVERIES
 from gateway.setting_tables import PolicySettings
 from gateway.settings import Settings
+from gateway.worker.consumer import Tempo
+from gateway.worker.handling import Again
 from tests.docs.conftest import Desk
 from tests.docs.pages import ROOT, blocks, page, transcript
 from tests.gateways import APP_SECRET, OTHER_APP_SECRET, SECRET_KEY
@@ -63,6 +65,17 @@ def test_a_foreign_variable_ends_the_start_with_the_line_that_is_shown(desk: Des
     with pytest.raises(subprocess.CalledProcessError) as failed:
         desk.bash(f"set -a; . .gateway/dev.env; set +a\n{step.command}")
     assert failed.value.stderr == step.output
+
+
+def test_the_numbers_of_the_worker_s_page_are_those_of_the_code() -> None:
+    worker, tempo = page("docs/how-to/worker.md"), Tempo()
+    assert f"| `--at-once` | {tempo.hands} |" in worker
+    assert f"| `--take-over` | {tempo.hidden} |" in worker
+    assert f"within {tempo.grace:.0f} s" in worker
+    assert f"asks\nSQS every {tempo.wait} s" in worker
+    assert (Again.COMPLETION.value, Again.ANNOUNCEMENT.value) == (15 * 60, 6 * 3600)
+    assert MOST_DELIVERIES == 12
+    assert "after 12\n  deliveries" in worker
 
 
 def test_the_numbers_of_the_pages_are_those_of_the_code() -> None:

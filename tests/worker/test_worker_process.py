@@ -84,6 +84,7 @@ def join(server: S3Server, arrived: Arrived) -> None:
     s3.close()
 
 
+@pytest.mark.threat(25)
 async def test_uploads_of_every_kind_that_nobody_completed_are_proved_and_announced(
     server: S3Server, client: httpx.AsyncClient, bucket: httpx.AsyncClient, receiver: Receiver
 ) -> None:
@@ -140,7 +141,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(
 ) -> None:
     released = hold(receiver)
     arrived = await by_put(client, bucket)
-    async with working(variables(server, receiver)) as worker:
+    async with working(variables(server, receiver), "--take-over", "600") as worker:
         await until(lambda: len(receiver.received) == 1)
         worker.process.send_signal(signal.SIGTERM)
         await told_to_stop(worker)
@@ -175,6 +176,7 @@ async def test_another_worker_takes_over_from_one_that_was_killed(
     assert heard(receiver) == [heard(receiver)[0]] * 2
 
 
+@pytest.mark.parametrize("real", ["ministack"], indirect=True)
 async def test_a_worker_that_is_killed_over_an_upload_leaves_it_to_another(
     server: S3Server, client: httpx.AsyncClient, bucket: httpx.AsyncClient, receiver: Receiver
 ) -> None:
@@ -182,10 +184,11 @@ async def test_a_worker_that_is_killed_over_an_upload_leaves_it_to_another(
     env = variables(server, receiver)
     async with working({**env, "GATEWAY_CRASH_AT": "storage.copy:1"}, "--take-over", "2") as first:
         assert await ended(first) == -signal.SIGKILL
-    async with working(env, "--take-over", "2"):
+    async with working(env, "--take-over", "2", "--no-health") as second:
         await until(lambda: len(receiver.received) == 1)
         await until_quiet(server)
     check_bucket(server, arrived)
+    assert lines(second)[0]["health"] is None
 
 
 async def test_what_no_worker_can_bring_to_its_end_lies_in_the_queue_of_dead_letters(
@@ -209,19 +212,20 @@ async def test_what_no_worker_can_bring_to_its_end_lies_in_the_queue_of_dead_let
     assert 3 <= line["again_in"] <= 5
 
 
+@pytest.mark.parametrize("real", ["ministack"], indirect=True)
 async def test_a_second_signal_waits_for_nothing_and_hands_back_what_is_in_hand(
     server: S3Server, client: httpx.AsyncClient, bucket: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     released = hold(receiver)
     arrived = await by_put(client, bucket)
-    async with working(variables(server, receiver)) as worker:
+    async with working(variables(server, receiver), "--take-over", "600") as worker:
         await until(lambda: len(receiver.received) == 1)
         worker.process.send_signal(signal.SIGINT)
         await told_to_stop(worker)
         worker.process.send_signal(signal.SIGINT)
         assert await ended(worker) == 0
     released.set()
-    async with working(variables(server, receiver)):  # at once, and not in a minute
+    async with working(variables(server, receiver)):  # at once, and not in ten minutes
         await until(lambda: len(receiver.received) == 2)
         await until_quiet(server)
     check_bucket(server, arrived)
