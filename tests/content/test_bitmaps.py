@@ -85,6 +85,46 @@ def test_a_tiff_with_one_wrong_field_is_none(at: int, new: bytes) -> None:
     assert not is_whole(is_tiff, patched(content, at, new))
 
 
+def tiff_of(*tags: tuple[int, int, int, bytes]) -> bytes:
+    """A TIFF of one pixel and these entries, the last of which has its values at the end of the file."""
+    entries = [(256, 3, 1, b"\1\0\0\0"), (257, 3, 1, b"\1\0\0\0"), *tags]
+    directory = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+# TIFF 6.0 section 2, Adobe's supplement 1, BigTIFF
+LENGTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+@pytest.mark.threat(12)
+@pytest.mark.parametrize(("kind", "length"), LENGTHS.items())
+def test_values_are_as_long_as_their_type_and_have_to_be_within_the_file(kind: int, length: int) -> None:
+    content = tiff_of((700, kind, 9, struct.pack("<I", 50)))
+    assert is_whole(is_tiff, content + bytes(9 * length))
+    assert not is_whole(is_tiff, content + bytes(9 * length - 1))
+    assert is_tiff(content, 50 + 9 * length)
+    assert not is_tiff(content, 50 + 9 * length - 1)
+
+
+@pytest.mark.threat(12)
+@pytest.mark.parametrize(("begin", "length"), [(273, 279), (324, 325)], ids=["strips", "tiles"])
+def test_strips_and_tiles_have_to_be_within_the_file(begin: int, length: int) -> None:
+    content = tiff_of((begin, 4, 2, struct.pack("<I", 62)), (length, 3, 2, struct.pack("<HH", 5, 7)))
+    assert len(content) == 62
+    assert is_whole(is_tiff, content + struct.pack("<II", 70, 75) + bytes(12))
+    assert not is_whole(is_tiff, content + struct.pack("<II", 70, 75) + bytes(11))
+    assert not is_whole(is_tiff, content + struct.pack("<II", 78, 70) + bytes(12))
+
+
+@pytest.mark.threat(12)
+def test_a_tiff_is_a_picture_whose_dimensions_stand_where_they_are_in_view() -> None:
+    whole = tiff_of((700, 1, 1, bytes(4)))
+    bare = b"II*\0\x08\0\0\0" + struct.pack("<HHHI4s", 1, 700, 1, 1, bytes(4)) + bytes(4)
+    assert is_whole(is_tiff, whole)
+    assert not is_whole(is_tiff, bare)
+    assert not is_whole(is_tiff, bare + bytes(9000))
+
+
 def test_a_tiff_may_name_a_further_directory_within_the_file() -> None:
     assert is_whole(is_tiff, patched(tiff(), 106, struct.pack("<I", 8)))
 
@@ -115,6 +155,37 @@ def test_a_bmp_with_one_wrong_field_is_none(at: int, new: bytes) -> None:
     content = bmp()
     assert is_whole(is_bmp, content)
     assert not is_whole(is_bmp, patched(content, at, new))
+
+
+@pytest.mark.parametrize("header", [40, 52, 56, 64, 108, 124])
+@pytest.mark.parametrize(("bits", "row"), [(1, 4), (2, 4), (4, 4), (8, 4), (16, 4), (24, 4), (32, 4)])
+def test_a_bmp_may_have_any_header_and_depth_that_there_is(header: int, bits: int, row: int) -> None:
+    assert is_whole(is_bmp, bmp(bitmap(header=header, bits=bits, rows=bytes(row))))
+    assert not is_whole(is_bmp, bmp(bitmap(header=header, bits=bits, rows=bytes(row - 1))))
+
+
+def test_a_bmp_may_have_the_short_headers_of_os_2() -> None:
+    for header in (struct.pack("<IHHHH", 12, 1, 1, 1, 24), struct.pack("<IiiHH", 16, 1, 1, 1, 24)):
+        content = struct.pack("<2sIII", b"BM", 0, 0, 14 + len(header)) + header + bytes(4)
+        assert is_whole(is_bmp, content)
+        assert least_front(is_bmp, content) == 14 + len(header)
+        assert not is_whole(is_bmp, content[:-1])
+
+
+@pytest.mark.parametrize(
+    ("width", "bits", "row"), [(1, 1, 4), (32, 1, 4), (33, 1, 8), (5, 24, 16), (8, 4, 4), (9, 4, 8)]
+)
+def test_rows_of_a_bmp_are_padded_to_four_bytes(width: int, bits: int, row: int) -> None:
+    content = patched(bmp(bitmap(bits=bits, rows=bytes(row * 3)), size=0), 18, struct.pack("<ii", width, 3))
+    assert is_whole(is_bmp, content)
+    assert not is_whole(is_bmp, content[:-1])
+
+
+@pytest.mark.parametrize("compression", range(7))
+def test_pixels_have_a_known_size_only_without_compression(compression: int) -> None:
+    content = patched(bmp(), 30, struct.pack("<I", compression))
+    assert is_whole(is_bmp, content)
+    assert is_whole(is_bmp, patched(content, 22, struct.pack("<i", 99))) == (compression in {1, 2, 4, 5})
 
 
 @pytest.mark.threat(8)

@@ -77,6 +77,14 @@ def test_a_table_is_described_as_its_tag_demands(table: bytes) -> None:
     assert is_whole(is_woff2, font(b"\x01\x05", table, b"\x02\x05"))
 
 
+def test_a_font_has_as_many_tables_as_there_may_be_and_data_behind_them() -> None:
+    assert is_whole(is_woff2, font(*[b"\x01\x05"] * 128, compressed=b"x"))
+    assert not is_whole(is_woff2, font(*[b"\x01\x05"] * 129, compressed=b"x"))
+    # Metadata and private data may reach to the end of the file.
+    assert is_whole(is_woff2, patched(woff2(), 28, struct.pack(">II", len(woff2()) - 4, 4)))
+    assert not is_whole(is_woff2, patched(woff2(), 28, struct.pack(">II", len(woff2()) - 4, 5)))
+
+
 @pytest.mark.threat(12)
 @pytest.mark.parametrize(
     "table",

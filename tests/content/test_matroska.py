@@ -40,6 +40,16 @@ def test_the_document_type_decides(kind: bytes) -> None:
     assert not is_whole(is_webm, matroska(kind))
 
 
+@pytest.mark.parametrize("name", ["114d9b74", "1c53bb6b", "1941a469", "1043a770", "1254c367", "ec", "bf"])
+def test_a_segment_may_hold_what_matroska_defines(name: str) -> None:
+    assert is_whole(is_webm, segment(INFO, element(name, b"any"), TRACKS, CLUSTER))
+
+
+@pytest.mark.parametrize("name", ["4281", "ec", "bf"])
+def test_a_header_may_hold_what_ebml_defines(name: str) -> None:
+    assert is_whole(is_webm, ebml(b"webm", before=element(name, b"any")) + webm()[36:])
+
+
 def test_a_document_type_may_end_in_zeros() -> None:
     assert is_whole(is_webm, matroska(b"webm\0\0"))  # RFC 8794, 7.4
 
