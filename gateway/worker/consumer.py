@@ -66,7 +66,7 @@ class Consumer:
         self._stopped = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._receiving: asyncio.Task[None] | None = None
-        self._failures = 0
+        self._next_pause = FIRST_PAUSE
         self._turned_at = clock()
         self._over = False
 
@@ -106,10 +106,10 @@ class Consumer:
         except Exception as error:
             if not isinstance(error, Refusal):  # which the queue has told of
                 log.exception("the queue could not be read")
-            self._failures += 1
-            await self._pause(min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE))
+            await self._pause(self._next_pause)
+            self._next_pause = min(self._next_pause * 2, LONGEST_PAUSE)
         else:
-            self._failures = 0
+            self._next_pause = FIRST_PAUSE
             for message in found:
                 self._take(message)
         finally:

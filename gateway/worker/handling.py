@@ -73,7 +73,9 @@ class Handling:
         except Undelivered:
             return Handled(UNDELIVERED, key, Again.ANNOUNCEMENT)
         except Refusal as refusal:
-            return Handled(refusal.code.code, key, Again.COMPLETION if refusal.code in RETRIED else None)
+            # A grant that does not open: the API may have a newer secret than this worker.
+            again = refusal.code in RETRIED or refusal.code is Code.NOT_FOUND
+            return Handled(refusal.code.code, key, Again.COMPLETION if again else None)
 
     async def _outcome(self, key: ObjectKey, event: Appeared) -> str:
         head, marker = await self._states.look(key)

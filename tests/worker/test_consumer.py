@@ -269,6 +269,16 @@ def test_workers_side_by_side_share_what_is_there() -> None:
     assert [len(work.began) for work in works] == [20, 20, 20]
 
 
+def test_a_day_without_the_queue_is_no_reason_to_end() -> None:
+    async def scenario() -> MemoryQueue:
+        queue = Failing(24 * HOUR, Refusal(Code.STORAGE_UNAVAILABLE))
+        queue.send(told_of(KEY.upload_key))
+        await run_for(25 * HOUR, consumer_of(queue, Work()))
+        return queue
+
+    assert played(scenario).kept == []
+
+
 @pytest.mark.parametrize("error", [Refusal(Code.STORAGE_UNAVAILABLE), ValueError("a bug")])
 def test_without_the_queue_the_worker_waits_longer_and_longer_and_goes_on(
     error: Exception, caplog: pytest.LogCaptureFixture

@@ -300,10 +300,11 @@ async def test_lateness_loses_nothing() -> None:
     assert await case.handle_all() == ["stored", "announced"]
 
 
-async def test_a_grant_that_we_did_not_seal_is_final() -> None:
+async def test_a_grant_that_does_not_open_waits_for_a_worker_that_has_its_secret() -> None:
     case = Case()
     case.arrive(tokens=OTHERS)
-    assert await case.handle_all() == ["not-found"]
+    (event,) = case.storage.events
+    assert await case.handling.handle(event) == Handled("not-found", KEY, Again.COMPLETION)
     assert list(case.storage.objects) == [KEY.upload_key]
 
 
@@ -313,11 +314,12 @@ async def test_what_lies_there_without_a_grant_is_final() -> None:
     assert await case.handle_all() == ["not-uploaded"]
 
 
-async def test_a_grant_of_another_key_is_final() -> None:
+async def test_a_grant_of_another_key_stores_nothing() -> None:
     case = Case()
     metadata = {"grant": TOKENS.seal_grant_token(grant_of(replace(KEY, tenant="other")))}
     case.storage.upload(KEY.upload_key, GOOD, content_type="text/plain", metadata=metadata)
-    assert await case.handle_all() == ["not-found"]
+    assert (await case.handling.handle(case.storage.events[0])).outcome == "not-found"
+    assert list(case.storage.objects) == [KEY.upload_key]
 
 
 class Refusing(Telling):
@@ -345,7 +347,7 @@ async def test_only_what_may_be_otherwise_later_comes_again(code: Code) -> None:
     case = Case(storage)
     case.arrive()
     (event,) = storage.events
-    retried = {Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE, Code.CONTENT_CHANGED}
+    retried = {Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE, Code.CONTENT_CHANGED, Code.NOT_FOUND}
     again = Again.COMPLETION if code in retried else None
     assert await case.handling.handle(event) == Handled(code.code, KEY, again)
 
