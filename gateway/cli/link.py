@@ -24,7 +24,7 @@ def link(  # noqa: PLR0913 - each option of the command
     filename: Annotated[str | None, typer.Option(help="Name to save it under.")] = None,
     *,
     inline: Annotated[
-        bool, typer.Option("--inline", help="Show it in the browser, if it is a picture; else it is saved.")
+        bool, typer.Option("--inline", help="Show it in the browser, if it is a picture, sound or film.")
     ] = False,
     expires_in: Annotated[
         int | None, typer.Option(help="Seconds it lives: 86400, or 3600 with --direct.", min=60, max=MAX_LINK_AGE)
