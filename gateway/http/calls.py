@@ -171,7 +171,7 @@ class AuthenticatedCall(Call):
         self.scope[HEADERS] += rate_limits(policy.name, tally.counts, None if refusal is None else refusal.retry_after)
         if refusal is not None:
             raise refusal
-        self._spent = spent
+        self._spent = spent if tally.counts else None
 
     async def begun(self, upload: Awaitable[Ticket]) -> Ticket:
         """Return the ticket of a multipart upload; where it cannot begin, what was counted for it is given back."""

@@ -20,6 +20,7 @@ from gateway.grants.policies import (
     MULTIPART_FROM,
     Grant,
     Policy,
+    Quota,
     Tenant,
     acting_as,
     allow,
@@ -59,6 +60,8 @@ LARGE = Policy(
     multipart_from=63,
     multipart_expires_in=64,
     protocols=frozenset({"git-lfs"}),
+    scan=True,
+    quota=Quota(10, MAX_OBJECT, 3600),
 )
 
 
@@ -206,6 +209,19 @@ def test_all_else_of_a_policy_is_kept_when_it_is_narrowed() -> None:
     assert all(getattr(LARGE, field.name) != getattr(defaults, field.name) for field in fields(Policy))
     narrowed = LARGE.narrowed(replace(ALICE, limits=Limits(1000, frozenset())))
     assert narrowed == replace(LARGE, max_size=1000, media_types={})
+
+
+def test_a_quota_takes_as_much_at_once_as_it_does_in_a_whole_window() -> None:
+    wanted = [(1, 100), (3, 100), (4, 100), (3, 101), (0, 0)]
+    takes = {
+        quota: [quota.takes(*each) for each in wanted]
+        for quota in (Quota(3, 100, 60), Quota(3, None, 60), Quota(None, 100, 60))
+    }
+    assert takes == {
+        Quota(3, 100, 60): [True, True, False, False, True],
+        Quota(3, None, 60): [True, True, False, True, True],
+        Quota(None, 100, 60): [True, True, True, False, True],
+    }
 
 
 def test_a_file_is_divided_from_the_size_that_the_policy_says_and_so_is_what_nobody_counted() -> None:

@@ -26,7 +26,7 @@ export const messages = {
   "active-content": "The file contains script or markup that a browser could run.",
   "archive-too-large": "The archive unpacks to too much, or hides what it unpacks to.",
   "infected": "The virus scanner found malware in this file, or could not look into it for a password. It was not kept.",
-  "too-many-requests": "Too many uploads at once. Wait a moment and try again.",
+  "too-many-requests": "As much was uploaded as may be for now. Try again later.",
   "headers-too-large": "The pass is too long. Open this page again from the address that the gateway printed.",
   "storage-unavailable": "The storage is not answering. Try again in a moment.",
   "scanner-unavailable": "The virus scanner is not answering. Try again in a moment.",

@@ -359,6 +359,22 @@ async def test_gateways_that_share_a_redis_share_its_counts(
         await app.state.gateway.close()
 
 
+async def test_what_nobody_counted_is_not_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis comes back between the grant and the failure of the store."""
+    given_back = []
+
+    async def give_back(_: object, *spent: object) -> None:
+        given_back.append(spent)
+
+    monkeypatch.setattr(quotas.Quotas, "give_back", give_back)
+    for url, expected in ((f"redis+unix://{tmp_path}/nobody.sock", 0), (None, 1)):
+        app = make_app(NOWHERE, tenants=TENANTS, storage_timeout=1, limits_url=url)
+        async with speaking(app) as client:
+            assert (await stream(client, "stream-failing")).status_code == 503
+        await app.state.gateway.close()
+        assert len(given_back) == expected
+
+
 @pytest.mark.threat(36)
 @pytest.mark.parametrize("choice", ["open", "closed"])
 async def test_without_redis_uploads_are_granted_or_refused_as_the_settings_say(tmp_path: Path, choice: str) -> None:
