@@ -59,6 +59,8 @@ def test_a_document_type_may_end_in_zeros() -> None:
     "content",
     [
         pytest.param(webm()[1:], id="another first byte"),
+        pytest.param(b"\x15\x49\xa9\x66" + webm()[4:], id="another first element"),
+        pytest.param(ebml(b"webm") + b"\x15\x49\xa9\x66" + webm()[40:], id="another second element"),
         pytest.param(element("1a45dfa3", element("4282", b"webm"), size=number(0)) + webm()[36:], id="empty header"),
         pytest.param(element("1a45dfa3", element("4282", b"webm"), size=UNKNOWN) + webm()[36:], id="endless header"),
         pytest.param(element("1a45dfa3", element("4286", b"\x01")) + segment(INFO)[36:], id="no document type"),
@@ -73,6 +75,8 @@ def test_a_document_type_may_end_in_zeros() -> None:
         pytest.param(segment(INFO, element("1654ae6b", size=UNKNOWN), CLUSTER), id="endless tracks"),
         pytest.param(segment(INFO, element("1654ae6b", size=number(999)), CLUSTER), id="tracks beyond the segment"),
         pytest.param(segment(INFO, TRACKS, CLUSTER, size=number(999, 4)), id="segment beyond the file"),
+        pytest.param(segment(INFO, TRACKS, bytes(9000)), id="zeros in view of a segment that goes on"),
+        pytest.param(segment(INFO, TRACKS, b"\xec\0" + bytes(9000)), id="a length of more than eight bytes"),
         pytest.param(segment(INFO, b"\xec\x80" * 300, TRACKS, CLUSTER), id="more elements than any writer makes"),
     ],
 )
