@@ -33,10 +33,10 @@ The layers. Imports point one way, from below:
 Everything up to grants and s3.bucket is pure: no I/O, no clock, no environment, no randomness but by argument.
 
 What it refuses to do. It carries no file, in either direction: proof reads at most 4 KiB from the front of an object
-and 256 KiB from the end of an archive, and only the worker, never the API, reads a whole object, where it is to be
-scanned. It keeps no database: what it must remember is sealed in tokens or lies in the bucket. It never frees a key under
-incoming/, so that one key only ever holds one content. It serves nothing from disk but /favicon.ico, /robots.txt and
-/static. It allows nothing that no policy names, and has no default for any secret.
+and 256 KiB from the end of an archive, and only worker and reaper, never the API, read a whole object, where it is to
+be scanned. It keeps no database: what it must remember is sealed in tokens or lies in the bucket. It never frees a key
+under incoming/, so that one key only ever holds one content. It serves nothing from disk but /favicon.ico, /robots.txt
+and /static. It allows nothing that no policy names, and has no default for any secret.
 
 docs/architecture.md tells it at length. The names below are imported when they are first used, so that
 `import gateway.apps` asks for itsdangerous and nothing else, and `import gateway.client` for httpx besides.
