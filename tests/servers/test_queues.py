@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from gateway.cli.provision import make_queue, make_user
 from gateway.s3 import documents
+from gateway.setting_values import check_queue_url
 from gateway.worker.events import Appeared, appeared
 from tests.servers.known import NOT_ENFORCED_OF_QUEUES, enforces
 from tests.servers.queues import dead_letters, with_queue
@@ -110,6 +111,10 @@ def test_what_is_written_over_an_object_is_told_as_well(queued: S3Server) -> Non
     assert {event.key for event in told} == {at}
     assert len(told) == 2
     assert marker.strip('"') in {event.etag for event in told}
+
+
+def test_the_url_of_the_queue_is_one_that_the_settings_take_and_leads_where_the_bucket_is(queued: S3Server) -> None:
+    assert check_queue_url(str(queued.queue)).startswith(f"{queued.endpoint}/")
 
 
 def test_a_key_that_is_quoted_comes_as_it_was(queued: S3Server) -> None:
