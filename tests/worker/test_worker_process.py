@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.apps import verify_webhook
-from tests.cli.commands import Running
+from tests.cli.commands import Running, running
 from tests.crashes.journeys import FLAGS, JOURNEYS, Arrived, by_put, check_bucket, in_parts
 from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, make_app
 from tests.http.routes.conftest import speaking
@@ -93,7 +93,7 @@ async def test_uploads_of_every_kind_that_nobody_completed_are_proved_and_announ
         if journey is in_parts:
             join(server, arrived)
     env = variables(server, receiver, log_level="debug")
-    async with working(env) as worker:
+    async with working(env, run=running) as worker:
         await until(lambda: len({announced for _, announced in heard(receiver)}) == len(all_arrived))
         await until_quiet(server)
         numbers = await _numbers(worker)

@@ -3,16 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.cli.dev_files import as_variables
-from tests.cli.commands import Running, running
+from tests.cli.commands import Running
 from tests.crashes.journeys import FLAGS
 from tests.gateways import SECRET_KEY
 from tests.servers.queues import dead_letters, with_queue
 from tests.servers.receivers import Receiver
 from tests.servers.s3 import S3Server
+from tests.worker.forks import forked
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -48,9 +49,11 @@ def variables(server: S3Server, receiver: Receiver, **more: object) -> dict[str,
 
 
 @asynccontextmanager
-async def working(env: Mapping[str, str], *flags: str) -> AsyncIterator[Running]:
+async def working(
+    env: Mapping[str, str], *flags: str, run: Callable[..., AbstractContextManager[Running]] = forked
+) -> AsyncIterator[Running]:
     """Run a worker that has begun to work; it is ended at the end, as it comes."""
-    with running("worker", "--port", "0", *flags, env=env) as command:
+    with run("worker", "--port", "0", *flags, env=env) as command:
         await asyncio.to_thread(command.wait_for, lambda line: '"working"' in line, PATIENCE)
         try:
             yield command
