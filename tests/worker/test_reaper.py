@@ -370,6 +370,38 @@ async def test_a_part_that_lands_after_the_first_abort_is_freed_too() -> None:
     assert [each.fate for each in await reaped(storage, after=30 * DAY)] == [Fate.PENDING]
 
 
+async def test_parts_that_cannot_be_listed_stay_pending_and_keep_nothing_else_from_being_done() -> None:
+    class Spotty(MemoryStorage):
+        async def list_parts(self, key: str, upload_id: str) -> Sequence[ArrivedPart]:
+            if key == KEY.upload_key:
+                raise Refusal(Code.STORAGE_UNAVAILABLE)
+            return await super().list_parts(key, upload_id)
+
+    storage = Spotty(NOW, min_part=1)
+    await begun(storage)
+    await begun(storage, OTHER_KEY.upload_key)
+    assert await reaped(storage, after=30 * DAY) == [
+        Leftover(Kind.PARTS, KEY.upload_key, None, None, Fate.PENDING, "storage-unavailable"),
+        parts(Fate.ABORTED, 30 * DAY, OTHER_KEY.upload_key),
+    ]
+
+
+async def test_a_copy_that_takes_longer_than_an_answer_is_waited_for() -> None:
+    class Slow(MemoryStorage):
+        async def copy(
+            self, source: str, target: str, *, if_match: str, content_type: str, metadata: Mapping[str, str]
+        ) -> None:
+            await asyncio.sleep(0.05)
+            await super().copy(source, target, if_match=if_match, content_type=content_type, metadata=metadata)
+
+    storage = Slow(NOW)
+    arrive(storage)
+    uploads = Uploads(storage, TOKENS, lambda: "nonce", answer_within=0.001)
+    leftovers: list[Leftover] = []
+    await Reaper(storage, uploads, longest_ticket=LONGEST).sweep(NOW + 2 * DAY, DAY, leftovers.append)
+    assert leftovers == [found(KEY, Fate.STORED)]
+
+
 async def test_an_upload_that_ends_while_it_is_looked_at_is_not_listed() -> None:
     class Ending(MemoryStorage):
         async def list_parts(self, key: str, upload_id: str) -> Sequence[ArrivedPart]:
