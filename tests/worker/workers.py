@@ -100,9 +100,9 @@ def heard(receiver: Receiver) -> list[tuple[str, str]]:
     return [(json.loads(told.body)["type"], told.headers["webhook-id"]) for told in receiver.received]
 
 
-async def until(so: Callable[[], bool]) -> None:
+async def until(so: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until something is so, in this process or in another."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(so):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
 
