@@ -5,6 +5,7 @@ import json
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from gateway.apps import verify_webhook
 from tests.cli.commands import Running, running
 from tests.crashes.journeys import FLAGS, JOURNEYS, Arrived, by_put, check_bucket, in_parts
-from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, make_app
+from tests.gateways import API_KEY, APP_SECRET, SECRET_KEY, api_key, make_app
 from tests.http.routes.conftest import speaking
+from tests.http.routes.flow import issue, put, sha256
+from tests.servers.clamd import EICAR, ClamdServer
 from tests.servers.queues import dead_letters
 from tests.servers.receivers import Receiver, receiving, status
 from tests.servers.s3 import S3Server
@@ -232,11 +235,49 @@ async def test_a_second_signal_waits_for_nothing_and_hands_back_what_is_in_hand(
     assert len(set(heard(receiver))) == 1
 
 
+@pytest.mark.threat(13)
+@pytest.mark.parametrize("real", ["ministack"], indirect=True)
+async def test_what_has_to_be_scanned_waits_for_the_worker_and_what_is_infected_is_never_stored(
+    server: S3Server, bucket: httpx.AsyncClient, receiver: Receiver, clamd: ClamdServer
+) -> None:
+    policies = {"default": {"content_types": ["text/plain"], "max_size": 1000, "scan": True}}
+    tenant = {**FLAGS["tenants"]["default"], "api_keys": [api_key(API_KEY)], "policies": policies}
+    flags: dict[str, Any] = {"events_queue": server.queue, "clamd_socket": clamd.socket}
+    app = make_app(server, tenants={"default": tenant}, **flags)
+    async with speaking(app) as client:
+        tickets = [await _sent(client, bucket, body) for body in (b"harmless", EICAR)]
+        answers = [await client.post(httpx.URL(ticket["complete_url"]).path, json={}) for ticket in tickets]
+        assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(202, "scanning")] * 2
+        tenant = {**tenant, "webhook": {"url": f"http://127.0.0.1:{receiver.port}/", "secrets": [WEBHOOK_SECRET]}}
+        env = variables(server, receiver, **{**flags, "clamd_socket": str(clamd.socket)}, tenants={"default": tenant})
+        async with working(env) as worker:
+            await until(lambda: len(set(heard(receiver))) == 2)
+            numbers = await _numbers(worker)
+        answers = [await client.post(httpx.URL(ticket["complete_url"]).path, json={}) for ticket in tickets]
+    await app.state.gateway.close()
+    assert answers[0].json()["status"] == "stored"
+    assert (answers[1].status_code, answers[1].json()["code"]) == (422, "infected")
+    assert {verdict: numbers[f'gateway_worker_scans_total{{verdict="{verdict}"}}'] for verdict in SCANNED} == SCANNED
+    s3 = server.admin_s3()
+    assert s3.list_objects_v2(Bucket=server.bucket, Prefix="objects/")["KeyCount"] == 1
+    s3.close()
+
+
+SCANNED = {"clean": 1.0, "infected": 1.0}
+
+
+async def _sent(client: httpx.AsyncClient, bucket: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
+    ticket = await issue(
+        client, filename="a.txt", content_type="text/plain", size=len(body), checksum_sha256=sha256(body)
+    )
+    assert (await put(bucket, ticket, body)).status_code == 200
+    return ticket
+
+
 async def test_readiness_says_which_of_queue_bucket_and_scanner_is_out(ministack: S3Server, receiver: Receiver) -> None:
     with queued(ministack) as server:
         async with working(variables(server, receiver, clamd_socket="/nonexistent/clamd.sock")) as worker:
             scanner = await asyncio.to_thread(httpx.get, f"{address(worker)}/readyz", timeout=60)
-        async with working(variables(server, receiver)) as worker:
             server.admin_sqs().delete_queue(QueueUrl=str(server.queue))
             queue = await asyncio.to_thread(httpx.get, f"{address(worker)}/readyz", timeout=60)
             alive = await asyncio.to_thread(httpx.get, f"{address(worker)}/healthz", timeout=60)
