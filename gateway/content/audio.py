@@ -129,7 +129,7 @@ def _wave_chunks_are_sane(front: bytes, size: int) -> bool:
             if not format_seen:
                 return False
         position += 8 + length + length % 2
-    return size > len(front)
+    return position + 8 <= size  # there has to be room for the data
 
 
 def _wave_format_is_sane(form: bytes, length: int) -> bool:

@@ -75,6 +75,43 @@ def test_a_frame_of_mp3_is_as_long_as_its_header_says(header: bytes, length: int
         assert not is_whole(is_mp3, mp3(300, header, wrong))
 
 
+# ISO/IEC 11172-3 table 2.4.2.3 and 13818-3 table 2.4.2.3 of layer III, kbit/s by index from 1; the rates in Hz
+BIT_RATES = {
+    b"\xff\xfb": (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    b"\xff\xf3": (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    b"\xff\xe3": (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+RATES = {b"\xff\xfb": (44100, 48000, 32000), b"\xff\xf3": (22050, 24000, 16000), b"\xff\xe3": (11025, 12000, 8000)}
+
+
+@pytest.mark.parametrize("sync", BIT_RATES)
+def test_every_bit_rate_and_sampling_rate_of_mp3_is_known(sync: bytes) -> None:
+    samples = 1152 if sync == b"\xff\xfb" else 576
+    for index, kilobits in enumerate(BIT_RATES[sync], 1):
+        for place, rate in enumerate(RATES[sync]):
+            header = sync + bytes([index << 4 | place << 2]) + b"\0"
+            assert is_whole(is_mp3, mp3(300, header, samples // 8 * kilobits * 1000 // rate)), (kilobits, rate)
+
+
+@pytest.mark.threat(12)
+def test_one_frame_is_a_sound_only_if_it_is_all() -> None:
+    for is_it, frame in ((is_mp3, mp3(1)), (is_aac, adts(1))):
+        assert is_whole(is_it, frame)
+        assert not is_it(frame, len(frame) + 5000)
+        assert not is_whole(is_it, frame + bytes(5000))
+        assert not is_whole(is_it, frame + b"TAG" + bytes(125))
+    assert not is_whole(is_mp3, b"")
+    assert not is_whole(is_aac, b"")
+
+
+@pytest.mark.threat(12)
+def test_a_frame_of_aac_is_no_shorter_than_its_header() -> None:
+    checked = b"\xff\xf0\x50\x80"
+    assert is_whole(is_aac, adts(4, data=b""))  # seven bytes
+    assert is_whole(is_aac, adts(4, header=checked, data=bytes(2)))  # nine with a checksum
+    assert not is_whole(is_aac, adts(4, header=checked, data=bytes(1)))
+
+
 @pytest.mark.threat(12)
 @pytest.mark.parametrize(
     "header",
@@ -118,9 +155,19 @@ def test_a_tag_may_take_up_any_part_of_the_front(version: int, padding: int) -> 
     [(3, b"\x01"), (3, b"\x05"), (4, b"\xff"), (5, b"\x08"), (6, b"\x80"), (6, b"\x7f"), (10, b"<b>"), (10, b"tit2")],
 )
 def test_a_tag_with_one_wrong_field_proves_nothing(at: int, new: bytes) -> None:
-    content = id3(TITLE, padding=5000) + mp3(2)
+    for padding in (0, 300, 5000):
+        content = id3(TITLE, padding=padding) + mp3(2)
+        assert is_whole(is_mp3, content)
+        assert not is_whole(is_mp3, patched(content, at, new))
+        assert not is_whole(is_mp3, patched(content, at, new) + mp3(40))
+
+
+@pytest.mark.parametrize("length", [127, 128, 129, 300, 16_383, 16_384, 2_097_152])
+def test_the_length_of_a_tag_has_seven_bits_in_a_byte(length: int) -> None:
+    content = id3(TITLE, padding=length - 16) + mp3(2)
     assert is_whole(is_mp3, content)
-    assert not is_whole(is_mp3, patched(content, at, new))
+    assert not is_whole(is_mp3, content[: 10 + length])
+    assert is_whole(is_aac, id3(TITLE, padding=length - 16) + adts(40)) == (length < 4000)
 
 
 def test_tags_may_stand_before_and_behind_the_frames() -> None:
@@ -157,24 +204,33 @@ def test_a_frame_with_one_wrong_field_is_no_aac(header: bytes) -> None:
     [
         (0, b"RIFX"),  # of the other byte order
         (0, b"RF64"),  # without the sizes that belong to it
-        (4, struct.pack("<I", 999)),  # longer than the file
+        (4, struct.pack("<I", 99_999)),  # longer than the file
         (8, b"AVI "),
         (12, b"f\0t "),
         (16, struct.pack("<I", 13)),  # no whole format
-        (16, struct.pack("<I", 999)),
+        (16, struct.pack("<I", 99_999)),
         (20, struct.pack("<H", 0)),  # of no coding
         (22, struct.pack("<H", 0)),  # of no channels
         (22, struct.pack("<H", 300)),
         (24, struct.pack("<I", 0)),  # of no rate
         (32, struct.pack("<H", 0)),  # of no frame
         (36, b"junk"),  # no data
-        (40, struct.pack("<I", 201)),  # data beyond the file
+        (40, struct.pack("<I", 18_001)),  # data beyond the file
     ],
 )
 def test_a_wav_with_one_wrong_field_is_none(at: int, new: bytes) -> None:
-    content = wav()
-    assert is_whole(is_wav, content)
-    assert not is_whole(is_wav, patched(content, at, new))
+    for content in (wav(), wav(samples=9000)):
+        assert is_whole(is_wav, content)
+        assert not is_whole(is_wav, patched(content, at, new))
+
+
+@pytest.mark.threat(12)
+def test_chunks_of_a_wav_have_names_and_fit_wherever_they_stand() -> None:
+    assert is_whole(is_wav, wav((b"odd ", b"x"), (b"LIST", bytes(3000)), samples=9000))
+    assert not is_whole(is_wav, wav((b"\0\0\0\0", bytes(8)), samples=9000))
+    assert not is_whole(is_wav, patched(wav((b"LIST", bytes(8)), samples=9000), 40, struct.pack("<I", 99_999)))
+    assert is_whole(is_wav, wav(size=237))  # one more than there is: padding that was left out
+    assert not is_whole(is_wav, wav(size=238))
 
 
 @pytest.mark.threat(12)
@@ -214,6 +270,17 @@ def test_a_flac_with_one_wrong_field_is_none(at: int, new: bytes) -> None:
     content = flac()
     assert is_whole(is_flac, content)
     assert not is_whole(is_flac, patched(content, at, new))
+
+
+@pytest.mark.threat(12)
+def test_a_flac_whose_blocks_fill_the_front_has_room_for_them_and_for_a_frame() -> None:
+    content = flac(flac_block(1, bytes(4096 - 42 - 4)))
+    assert is_whole(is_flac, content)
+    assert is_flac(content[:4096], 4096 + 5)
+    assert not is_flac(content[:4096], 4096 + 4)
+    assert not is_whole(is_flac, content[:4096])
+    assert is_whole(is_flac, flac(flac_block(1, bytes(9000))))
+    assert not is_whole(is_flac, flac(flac_block(1, bytes(9000)))[:9000])
 
 
 @pytest.mark.threat(12)

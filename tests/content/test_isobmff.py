@@ -55,6 +55,8 @@ def test_a_film_or_picture_cut_short_is_none(sample: Sample) -> None:
         ((b"avif", b"mp42"), {AVIF}),
         ((b"heic", b"mp42"), {HEIC, HEIF}),
         ((b"isom", b"avif"), {MP4}),
+        ((b"isom", b"heic"), {MP4}),
+        ((b"isom", b"mif1"), {MP4}),
         ((b"3gp5",), set()),
         ((b"jp2 ",), set()),
     ],
@@ -86,6 +88,29 @@ def test_an_mp4_with_one_wrong_field_is_none(at: int, new: bytes) -> None:
     content = mp4()
     assert is_whole(is_mp4, content)
     assert not is_whole(is_mp4, patched(content, at, new))
+
+
+@pytest.mark.threat(12)
+@pytest.mark.parametrize(
+    "header",
+    [b"\0\0\0\x07free", b"\0\0\0\x08fr\0e", b"\0\0\0\x08\xffree", b"\x7f\0\0\0free", b"\0\0\0\1free\0\0\0\0\0\0\0\x0f"],
+)
+def test_a_box_that_cannot_be_is_refused_also_in_a_film_that_goes_on(header: bytes) -> None:
+    fine = box(b"free", bytes(8))
+    for before, after in ((b"", movie(PICTURE, 0)), (movie(PICTURE, 0), b"")):
+        assert is_whole(is_mp4, ftyp(b"isom") + before + fine + after + box(b"mdat", bytes(9000)))
+        assert not is_whole(is_mp4, ftyp(b"isom") + before + header + bytes(8) + after + box(b"mdat", bytes(9000)))
+
+
+@pytest.mark.threat(12)
+def test_a_box_within_another_may_not_reach_beyond_it() -> None:
+    inner = struct.pack(">I4s", 9, b"trak")
+    for outer, is_it, brand in ((b"moov", is_mp4, b"isom"), (b"meta", is_avif, b"avif")):
+        head = bytes(4) if outer == b"meta" else b""
+        first = HANDLER if outer == b"meta" else box(b"mvhd", bytes(100))
+        for content in (first + inner + b"x", first + inner):
+            film_or_picture = ftyp(brand) + box(outer, head, content) + box(b"mdat", bytes(9000))
+            assert is_whole(is_it, film_or_picture) == content.endswith(b"x")
 
 
 @pytest.mark.threat(12)
