@@ -158,7 +158,8 @@ def zeros(name: bytes, mebibytes: int, checksum: int = 0) -> Member:
     return Member(name, packed=_MIB_OF_ZEROS * mebibytes + _NO_MORE, checksum=checksum, size=mebibytes << 20)
 
 
-ZEROS_300 = zeros(b"media/zeros", 300, 0x6DFB08C4)
+CRC_300 = 0x6DFB08C4
+ZEROS_300 = zeros(b"media/zeros", 300, CRC_300)
 
 
 def overlapping(count: int, mebibytes: int) -> bytes:
@@ -203,6 +204,7 @@ _TERABYTE = replace(
     local_extra=struct.pack("<HHQQ", 1, 16, 2**40, 2),
     extra=struct.pack("<HHQQ", 1, 16, 2**40, 2),
 )
+_ZEROS_PACKED = gzip_of(b"")[:10] + ZEROS_300.body + struct.pack("<II", CRC_300, 300 << 20)
 _INNER = zip_of(Member(b"0.dll", bytes(99_999)))
 _MANY = tuple(Member(b"folder/file-%04d.txt" % number, b"x" * 20, STORED) for number in range(1500))
 WELL_FORMED = (
@@ -296,6 +298,8 @@ BROKEN = (
     Sample("gzip-of-another-method", GZIP, b"\x1f\x8b\x07" + gzip_of(b"hello")[3:], MISMATCH),
     Sample("gzip-reserved-flags", GZIP, b"\x1f\x8b\x08\xe0" + gzip_of(b"hello")[4:], MISMATCH),
     Sample("gzip-of-words", GZIP, b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"just some words" * 9, MISMATCH),
+    Sample("gzip-of-another-length", GZIP, gzip_of(_WORDS)[:-4] + b"\xff\xff\xff\x7f", MISMATCH),
+    Sample("gzip-of-another-checksum", GZIP, gzip_of(b"hello")[:-8] + bytes(4) + gzip_of(b"hello")[-4:], MISMATCH),
     # "No additional information before, between, or after" its members: RFC 1952, 2.2
     Sample("gzip-then-words", GZIP, gzip_of(b"hello") + b"just some words", MISMATCH),
     Sample("gzip-second-member-cut", GZIP, gzip_of(b"hello") + gzip_of(b"again")[:-2], MISMATCH),
@@ -319,6 +323,7 @@ BOMBS = (
     Sample("zip-of-many-like-that", ZIP, zip_of(*(zeros(b"%02d" % n, 2) for n in range(40))), BOMB),
     Sample("zip-behind-a-large-member", ZIP, zip_of(zeros(b"a", 150), Member(b"b", _SCRIPT)), BOMB),
     Sample("zip-of-a-terabyte", ZIP, zip_of(_TERABYTE), BOMB),
+    Sample("gzip-of-300-mib-of-zeros", GZIP, _ZEROS_PACKED, BOMB),
     Sample("zip-of-zips", ZIP, zip_of(*(Member(b"lib %x.zip" % n, _INNER) for n in range(16))), BOMB),
     Sample("zip-in-a-zip", ZIP, zip_of(Member(b"a.zip", zip_of(_TEXT), STORED)), BOMB),
     Sample("zip-of-a-tar-gz", ZIP, zip_of(Member(b"a.tar.gz", gzip_of(tar_of(("a", b"x"))), STORED)), BOMB),

@@ -3,6 +3,7 @@
 import json
 import struct
 
+from tests.content.corpus_rasters import jpeg, segment
 from tests.content.corpus_samples import ACTIVE, CSV, JSON, MARKDOWN, MISMATCH, PDF, TEXT, WOFF2, Sample
 
 
@@ -128,6 +129,8 @@ BROKEN = (
     Sample("json-cut", JSON, b'{"a": [1, 2', MISMATCH),
     Sample("json-with-mark", JSON, b"\xef\xbb\xbf{}", MISMATCH),
     Sample("json-utf-16", JSON, b"\xff\xfe{\0}\0", MISMATCH),
+    Sample("json-behind-a-guard", JSON, b")]}',\n{}", MISMATCH),
+    Sample("json-called-back", JSON, b"f({})", MISMATCH),
     Sample("json-nan", JSON, b'{"a": NaN}', MISMATCH),
     Sample("json-infinity", JSON, b"[-Infinity]", MISMATCH),
     Sample("json-trailing-comma", JSON, b"[1,]", MISMATCH),
@@ -140,6 +143,7 @@ BROKEN = (
 )  # fmt: skip
 _SCRIPT = b"<script>alert(1)</script>"
 POLYGLOTS = (
+    Sample("jpeg-with-a-pdf-within", PDF, jpeg(segment(0xFE, pdf())), MISMATCH),
     Sample("pdf-comment", PDF, pdf(header=b"%PDF-1.7\n%" + _SCRIPT + b"\n"), ACTIVE),
     Sample("pdf-javascript", PDF, pdf(b"/OpenAction<</S/JavaScript/JS(app.alert(1))>>"), ACTIVE),
     Sample("pdf-javascript-escaped", PDF, pdf(b"/OpenAction<</S/J#61vaScript /#4a#53 9 0 R>>"), ACTIVE),

@@ -1,6 +1,7 @@
 """AVIF, HEIC, TIFF, BMP, ICO and SVG files, made from their specifications, and what is wrong with some."""
 
 import base64
+import gzip
 import struct
 
 from tests.content.corpus_rasters import XMP, png
@@ -172,6 +173,7 @@ WELL_FORMED = (
     Sample("svg-with-declaration", SVG, svg(before=b'<?xml version="1.0"?>\n'), None),
     Sample("svg-with-mark", SVG, svg(before=b"\xef\xbb\xbf"), None),
     Sample("svg-by-inkscape", SVG, svg(_RDF, before=_INKSCAPE), None),
+    Sample("svg-utf-16", SVG, ("\ufeff" + svg().decode()).encode("utf-16-le"), None),
     Sample("svg-with-doctype", SVG, svg(before=b'<?xml version="1.0"?>\n' + _DOCTYPE), None),
     Sample("svg-with-style", SVG, svg(b"<style>path{fill:#00f}</style><title>on a &lt; b</title>"), None),
     Sample("svg-with-an-anchor", SVG, svg(b'<a href="https://example.org/"><path d="M0 0"/></a>'), None),
@@ -188,6 +190,9 @@ _TRUE_BROWSERS_RUN = {
     "foreign-object": svg(b'<foreignObject><body xmlns="http://www.w3.org/1999/xhtml">x</body></foreignObject>'),
     "frame": svg(b'<iframe xmlns="http://www.w3.org/1999/xhtml" src="//evil.example"/>'),
     "stylesheet": svg(before=b'<?xml-stylesheet href="//evil.example/x.xsl" type="text/xsl"?>'),
+    "entities": svg(b"<text>&b;</text>", before=b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'),
+    "an-entity-elsewhere": svg(b"<text>&a;</text>", before=b'<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]>'),
+    "script-in-utf-16": ("\ufeff" + svg(b"<script>alert(1)</script>").decode()).encode("utf-16-be"),
     "html": b"<!DOCTYPE html><html><body>" + svg() + b"</body></html>",
 }
 BROKEN = (
@@ -223,6 +228,11 @@ BROKEN = (
     Sample("ico-of-an-executable", ICO, ico(b"MZ" + bytes(300)), MISMATCH),
     Sample("ico-zeros", ICO, bytes(100), MISMATCH),
     Sample("svg-words", SVG, b"just words", MISMATCH),
+    Sample("svg-packed", SVG, gzip.compress(svg(), mtime=0), MISMATCH),
+    Sample("svg-in-utf-7", SVG, svg(before=b'<?xml version="1.0" encoding="utf-7"?>'), MISMATCH),
+    Sample("svg-in-latin-1", SVG, svg(b"<desc>Zo\xeb</desc>"), MISMATCH),
+    Sample("svg-not-closed", SVG, svg()[:-7], MISMATCH),
+    Sample("svg-of-no-namespace", SVG, svg(root=b"<svg>"), MISMATCH),
     Sample("svg-other-xml", SVG, b'<?xml version="1.0"?>\n<note xmlns="urn:x"/>', MISMATCH),
 )  # fmt: skip
 _SCRIPT = b"<script>alert(1)</script>"

@@ -73,6 +73,11 @@ def webp(*extra: tuple[bytes, bytes], flags: int = 0) -> bytes:
 PROFILE = segment(0xE2, b"ICC_PROFILE\0\x01\x01" + bytes(3000))
 LOOP = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
 DELAY = b"\x21\xf9\x04\0\x0a\0\0\0"
+_SCRIPT = b"<script>alert(1)</script>"
+_FRAME_CONTROL = struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 10, 0, 0)
+_FOUR = b"".join(bytes([number, 0x11, 0]) for number in range(1, 5))
+_PROGRESSIVE = jpeg(frame=segment(0xC2, FRAME[4:])).replace(b"\x01\x01\0\0\x3f\0", b"\x01\x01\0\0\0\0")
+_ANIMATED = riff((b"VP8X", b"\x02" + bytes(9)), (b"ANIM", bytes(6)), (b"ANMF", bytes(16) + LOSSLESS[12:]))
 WELL_FORMED = (
     Sample("png", PNG, png(), None),
     Sample("png-grey-16-bit", PNG, png(depth=16, colour=0), None),
@@ -81,7 +86,13 @@ WELL_FORMED = (
     Sample("png-with-xmp", PNG, png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)), None),
     Sample("png-beyond-the-front", PNG, png(chunk(b"eXIf", bytes(9000))), None),
     Sample("png-then-zeros", PNG, png(tail=bytes(16)), None),
+    Sample("png-of-a-palette", PNG, png(chunk(b"PLTE", bytes(6)), depth=1, colour=3), None),
+    Sample("png-animated", PNG, png(chunk(b"acTL", b"\0\0\0\x01\0\0\0\0"), chunk(b"fcTL", _FRAME_CONTROL)), None),
+    Sample("png-with-packed-text", PNG, png(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(_SCRIPT))), None),
     Sample("jpeg", JPEG, jpeg(), None),
+    Sample("jpeg-progressive", JPEG, _PROGRESSIVE, None),
+    Sample("jpeg-of-four-colours", JPEG, jpeg(frame=segment(0xC0, b"\x08\0\x08\0\x08\x04" + _FOUR)), None),
+    Sample("jpeg-with-a-pdf-within", JPEG, jpeg(segment(0xFE, b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF")), None),
     Sample("jpeg-with-metadata", JPEG, jpeg(segment(0xFE, b"a < b"), segment(0xE1, XMP), PROFILE), None),
     Sample("jpeg-exif-first", JPEG, jpeg(first=segment(0xE1, b"Exif\0\0MM\0*" + bytes(9000))), None),
     Sample("jpeg-with-fill-bytes", JPEG, jpeg(b"\xff\xff\xff"), None),
@@ -94,6 +105,7 @@ WELL_FORMED = (
     Sample("webp-lossy", WEBP, LOSSY, None),
     Sample("webp-lossless", WEBP, LOSSLESS, None),
     Sample("webp-extended-with-xmp", WEBP, webp((b"XMP ", XMP), flags=4), None),
+    Sample("webp-animated", WEBP, _ANIMATED, None),
     Sample("webp-beyond-the-front", WEBP, webp((b"EXIF", bytes(9001)), flags=8), None),
 )  # fmt: skip
 BROKEN = (
@@ -134,7 +146,6 @@ BROKEN = (
     Sample("wav-as-webp", WEBP, b"RIFF\x24\0\0\0WAVEfmt " + bytes(28), MISMATCH),
     Sample("webp-of-audio", WEBP, riff((b"fmt ", bytes(22))), MISMATCH),
 )  # fmt: skip
-_SCRIPT = b"<script>alert(1)</script>"
 POLYGLOTS = (
     Sample("png-text-chunk", PNG, png(chunk(b"tEXt", b"Comment\0" + _SCRIPT)), ACTIVE),
     Sample("png-trailing-html", PNG, png(tail=b"<html>"), ACTIVE),
