@@ -18,7 +18,9 @@ ROOT = b"<svg" + NAMESPACE + b"/>"
 def test_a_drawing_is_proved_wherever_the_front_ends_behind_the_tag_of_its_root(sample: Sample) -> None:
     assert is_whole(is_svg, sample.content)
     assert not holds_svg_action(sample.content)
-    assert least_front(is_svg, sample.content) == sample.content.index(b">", sample.content.index(b"<svg")) + 1
+    front = sample.content[: least_front(is_svg, sample.content)].replace(b"\0", b"")  # of UTF-16 as well
+    assert front.endswith(b">")
+    assert front[front.index(b"<svg") :].count(b">") == 1
 
 
 @pytest.mark.threat(12)
@@ -26,8 +28,8 @@ def test_a_drawing_is_proved_wherever_the_front_ends_behind_the_tag_of_its_root(
     "sample", [sample for sample in DRAWINGS if len(sample.content) < 4096], ids=lambda sample: sample.name
 )
 def test_a_drawing_cut_short_is_none(sample: Sample) -> None:
-    whole = len(sample.content.rstrip(b"\n"))
-    assert accepted_cuts(is_svg, sample.content[:whole]) == []
+    # The line break at its end may be missing, or be cut in half.
+    assert {sample.content[cut:].strip(b"\0\n") for cut in accepted_cuts(is_svg, sample.content)} <= {b""}
 
 
 @pytest.mark.parametrize(
