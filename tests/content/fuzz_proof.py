@@ -62,9 +62,9 @@ def microseconds(media_type: MediaType, content: bytes, *, whole: bool = False, 
         size, end = SIZE, bytes(media_type.end_bytes)
     shortest = float("inf")
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.thread_time()
         objection(media_type, front, size, end)
-        shortest = min(shortest, time.perf_counter() - start)
+        shortest = min(shortest, time.thread_time() - start)
     return shortest * 1e6
 
 

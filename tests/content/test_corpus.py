@@ -93,6 +93,8 @@ def _cluster_starts(content: bytes) -> set[int]:
 
 def _last(content: bytes) -> set[int]:
     """A line may go without its end, and a picture without the byte that follows the last one."""
+    if content.endswith(b"\n\0"):
+        return {len(content) - 2}
     return {len(content) - 1} if content[-1:] in {b"\n", b";"} else set()
 
 

@@ -6,7 +6,7 @@ several, since a busy machine only ever adds to them.
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -66,14 +66,14 @@ def best_of_five(media_type: MediaType, content: bytes, *, whole: bool) -> float
 View = tuple[MediaType, tuple[bytes, int, bytes]]  # of a file: front, size and end
 
 
-def shortest(view: View, rounds: int) -> float:
-    """Return the shortest of so many rounds, in microseconds."""
+def shortest(view: View, rounds: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the shortest of so many rounds, in microseconds. What is long is measured without what comes between."""
     media_type, (front, size, end) = view
     found = float("inf")
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = clock()
         objection(media_type, front, size, end)
-        found = min(found, time.perf_counter() - start)
+        found = min(found, clock() - start)
     return found * 1e6
 
 
@@ -159,7 +159,7 @@ def test_no_piece_repeated_takes_long(kind: str) -> None:
 
 # A directory of 256 KiB, which is all that is read of it; each is as slow as another.
 MEMBERS = 5000
-END_WORST = 30_000.0  # microseconds, 6 for each member
+END_WORST = 50_000.0  # microseconds: ten for each member, of which two or three were needed where it was measured
 LINK = 0o120777 << 16
 DIRECTORIES = {
     "names": [Member(b"%04x" % number, method=STORED) for number in range(MEMBERS)],
@@ -181,11 +181,11 @@ DIRECTORIES = {
 
 @pytest.mark.threat(14)
 @pytest.mark.parametrize("name", DIRECTORIES)
-def test_the_longest_directory_takes_less_than_30_milliseconds(name: str) -> None:
+def test_the_longest_directory_takes_less_than_50_milliseconds(name: str) -> None:
     archive = zip_of(*DIRECTORIES[name])
     for kind in (ZIP, DOCX, XLSX, ODT, EPUB):
         view = MEDIA_TYPES[kind], in_view(MEDIA_TYPES[kind], archive)
-        assert any(shortest(view, 1) < END_WORST for _ in range(ROUNDS)), kind
+        assert any(shortest(view, 1, time.thread_time) < END_WORST for _ in range(ROUNDS)), kind
 
 
 def test_the_directories_that_are_measured_are_read_to_their_end() -> None:
