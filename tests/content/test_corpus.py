@@ -143,6 +143,23 @@ def test_octets_are_whatever_they_are_since_nobody_is_ever_shown_them() -> None:
     assert not MEDIA_TYPES[OCTETS].inline
 
 
+# WHATWG MIME Sniffing, 7.1: what makes an unknown file a page, behind white space and before a space or a `>`.
+SNIFFED = (
+    *(b"<!DOCTYPE HTML", b"<HTML", b"<HEAD", b"<SCRIPT", b"<IFRAME", b"<H1", b"<DIV", b"<FONT", b"<TABLE", b"<A"),
+    *(b"<STYLE", b"<TITLE", b"<B", b"<BODY", b"<BR", b"<P", b"<!--"),
+)
+
+
+@pytest.mark.threat(8)
+@pytest.mark.parametrize("kind", sorted(set(ALL) - {MARKDOWN, SVG}))
+def test_nothing_that_a_browser_would_sniff_for_a_page_is_anything(kind: str) -> None:
+    for tag in SNIFFED:
+        for page in (tag + b">", tag + b" x>", b"\t\n\x0c\r " + tag.lower() + b">", b"\xef\xbb\xbf" + tag + b" "):
+            assert verdict(kind, page + b" hello") is Code.ACTIVE_CONTENT, page
+            assert verdict(kind, page + b" hello" * 2000) is Code.ACTIVE_CONTENT, page
+    assert verdict(kind, b'<?xml version="1.0"?><a/>') is Code.ACTIVE_CONTENT
+
+
 @pytest.mark.threat(14)
 @pytest.mark.parametrize("sample", BOMBS, ids=lambda sample: sample.name)
 def test_a_bomb_is_refused_whatever_may_be_unpacked(sample: Sample) -> None:
