@@ -19,6 +19,13 @@ _NESTED = frozenset(
     for extension in b"7z aab ace apk appx ar arj br bz bz2 cab cpio crx deb dmg ear egg gz img ipa iso jar lz lz4 lzh"
     b" lzma lzo msix nupkg rar rpm tar tbz tbz2 tgz txz tzst vhd vhdx vsix war whl wim xpi xz z zip zipx zst".split()
 )
+# What is a ZIP as well, but no archive to those who make it: documents, books, maps, designs.
+_DOCUMENTS = frozenset(
+    b"." + extension
+    for extension in b"3mf cbz docm docx dotm dotx epub kmz numbers odb odc odf odg odi odm odp ods odt"
+    b" otg oth otp ots ott oxps oxt pages potm potx ppam ppsm ppsx pptm pptx sldm sldx sxc sxd sxi sxw thmx vsdm"
+    b" vsdx vssm vssx vstm vstx xlam xlsb xlsm xlsx xltm xltx xps".split()
+)
 _SUSPICIOUS = 4096  # bytes of names with `<` in them that are looked through; nobody has as many
 
 
@@ -34,8 +41,11 @@ def zip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | Non
     return archive_objection(directory, unpacked_limit)
 
 
-def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code | None:
-    """Say what speaks against all of it: an unknown method, markup in a name, a bomb, what a scanner would not see."""
+def archive_objection(directory: Directory, unpacked_limit: int | None, embedded_in: bytes = b"\n") -> Code | None:
+    """Say what speaks against all of it: an unknown method, markup in a name, a bomb, what a scanner would not see.
+
+    What is to be scanned may hold documents only where `embedded_in` is in their names: a newline is in none.
+    """
     members = directory.members
     if not {member.method for member in members} <= _METHODS:
         return Code.CONTENT_MISMATCH
@@ -46,8 +56,8 @@ def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code 
         unpacked > MAX_UNPACKED
         or is_bomb(packed, unpacked)
         or any(member.unpacked > HARMLESS and is_bomb(member.packed, member.unpacked) for member in members)
-        or not _NESTED.isdisjoint([name[name.rfind(b".") :] for name in directory.listing.split(b"\n")])
-        or (unpacked_limit is not None and (unpacked > unpacked_limit or not all(map(_can_be_scanned, members))))
+        or not _NESTED.isdisjoint(_extensions(directory.listing.split(b"\n")))
+        or (unpacked_limit is not None and (unpacked > unpacked_limit or _hides(directory, embedded_in)))
     )
     return Code.ARCHIVE_TOO_LARGE if too_large else None
 
@@ -55,6 +65,20 @@ def archive_objection(directory: Directory, unpacked_limit: int | None) -> Code 
 def is_bomb(packed: int, unpacked: int) -> bool:
     """Tell whether so many bytes are too many for what they are packed in."""
     return unpacked > HARMLESS and unpacked > MAX_RATIO * packed
+
+
+def _extensions(names: list[bytes]) -> list[bytes]:
+    return [name[name.rfind(b".") :] for name in names]
+
+
+def _hides(directory: Directory, embedded_in: bytes) -> bool:
+    """Tell whether clamd would pass over some of it: what ZIP64 tells the sizes of it does not unpack (unzip.c)."""
+    names = [name for name in directory.listing.split(b"\n") if embedded_in not in name]
+    return (
+        directory.zip64
+        or not _DOCUMENTS.isdisjoint(_extensions(names))
+        or not all(map(_can_be_scanned, directory.members))
+    )
 
 
 def _can_be_scanned(member: Member) -> bool:

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from gateway.content import audio, bitmaps, documents, images, isobmff, matroska, text
 from gateway.content.active_content import holds_active_content
 from gateway.content.archives import zip_objection
+from gateway.content.disguises import is_disguised
 from gateway.content.filenames import Filename
 from gateway.content.fonts import is_woff2
+from gateway.content.local_headers import LocalHeaders
 from gateway.content.media_names import ALIASES
 from gateway.content.office import epub_objection, odf_objection, ooxml_objection
 from gateway.content.packed import (
@@ -19,10 +21,11 @@ from gateway.content.packed import (
     tar_objection,
 )
 from gateway.content.svg import holds_svg_action, is_svg
-from gateway.content.zip_directory import END_BYTES
+from gateway.content.zip_directory import END_BYTES, read_directory
 from gateway.errors import Code, Refusal
 
 OCTETS = "application/octet-stream"
+_TAR = "application/x-tar"
 FRONT_BYTES = 4096  # how much of an object proof reads
 
 
@@ -133,7 +136,7 @@ _PROOFS: dict[MediaType, _Proof] = {
     MediaType("application/gzip", ("gz", "tgz"), inline=False, end_bytes=GZIP_END_BYTES): _packed(gzip_objection),
     # 7-Zip, DOC/7zFormat.txt: not registered, but what everybody says; likewise the next, of POSIX.1-2017 and GNU
     MediaType("application/x-7z-compressed", ("7z",), inline=False): _packed(seven_zip_objection),
-    MediaType("application/x-tar", ("tar",), inline=False, end_bytes=TAR_END_BYTES): _packed(tar_objection),
+    MediaType(_TAR, ("tar",), inline=False, end_bytes=TAR_END_BYTES): _packed(tar_objection),
     # ECMA-376. With macros in them they would be of other types
     _package(f"{_OPENXML}.wordprocessingml.document", "docx"): _packed(ooxml_objection("word")),
     _package(f"{_OPENXML}.spreadsheetml.sheet", "xlsx"): _packed(ooxml_objection("xl")),
@@ -197,9 +200,21 @@ def objection(
     """Say what speaks against taking `size` bytes for `media_type`; None when they prove it.
 
     `front` is the first min(4096, size) of them, `end` the last min(end_bytes, size). An archive may unpack to
-    `unpacked_limit` bytes, or as many as any may. `active-content` comes before `content-mismatch`.
+    `unpacked_limit` bytes, and nothing of it may be hidden from the scanner; without one, as many as any may.
+    `active-content` comes before `content-mismatch`.
     """
     proof = _PROOFS[media_type]
     if proof.is_active(front):
         return Code.ACTIVE_CONTENT
-    return proof.objection(front, size, end, unpacked_limit)
+    code = proof.objection(front, size, end, unpacked_limit)
+    if code is None and unpacked_limit is not None and media_type.name != OCTETS:
+        return Code.CONTENT_MISMATCH if is_disguised(front, is_tar=media_type.name == _TAR) else None
+    return code
+
+
+def local_headers(media_type: MediaType, size: int, end: bytes) -> LocalHeaders | None:
+    """Return what looks at the members of a ZIP while all its bytes pass; None for what is no ZIP.
+
+    Front and `end` have proved the type before: `objection` had nothing to say.
+    """
+    return LocalHeaders(read_directory(b"", size, end)) if media_type.end_bytes == END_BYTES else None

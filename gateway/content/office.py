@@ -25,6 +25,8 @@ _OOXML_ACTIVE = re.compile(
     rb"|exe|dll|com|scr|pif|cpl|msi|bat|cmd|ps1|vbs|vbe|js|jse|wsf|hta|lnk|jar)\n"
 )
 _ODF_ACTIVE = re.compile(rb"[\n/](?:basic|dialogs|scripts)/")  # where LibreOffice keeps macros: ODF 1.3 knows no place
+# Every chart of a presentation has its sheet in there: ECMA-376-1, 15.2.11.
+_EMBEDDED = b"/embeddings/"
 _Proof = Callable[[bytes, int, bytes, int | None], Code | None]
 
 
@@ -32,7 +34,11 @@ def ooxml_objection(main: str) -> _Proof:
     """Return what speaks against an Office Open XML document (ECMA-376) whose parts lie under `main`."""
 
     def objection(front: bytes, size: int, end: bytes, unpacked_limit: int | None) -> Code | None:
-        return _package_objection(front, size, end, unpacked_limit, lambda package: _ooxml_flaw(package, main))
+        try:
+            package = _read_package(front, size, end)
+        except Refusal as refusal:
+            return refusal.code
+        return _ooxml_flaw(package, main) or archive_objection(package, unpacked_limit, _EMBEDDED)
 
     return objection
 
@@ -52,30 +58,30 @@ def _marked_objection(media_type: str, needed: bytes, active: re.Pattern[bytes] 
     mark = media_type.encode()
 
     def objection(front: bytes, size: int, end: bytes, unpacked_limit: int | None) -> Code | None:
-        def flaw(directory: Directory) -> Code | None:
-            first = directory.members[0]
-            if first.name != b"mimetype" or first.packed != len(mark) or not front.startswith(b"mimetype" + mark, 30):
-                return Code.CONTENT_MISMATCH
-            if needed not in directory.listing:
-                return Code.CONTENT_MISMATCH
-            return Code.ACTIVE_CONTENT if active is not None and active.search(directory.listing) else None
+        try:
+            package = _read_package(front, size, end)
+        except Refusal as refusal:
+            return refusal.code
+        return flaw(package, front) or archive_objection(package, unpacked_limit)
 
-        return _package_objection(front, size, end, unpacked_limit, flaw)
+    def flaw(package: Directory, front: bytes) -> Code | None:
+        first = package.members[0]
+        if first.name != b"mimetype" or first.packed != len(mark) or not front.startswith(b"mimetype" + mark, 30):
+            return Code.CONTENT_MISMATCH
+        if needed not in package.listing:
+            return Code.CONTENT_MISMATCH
+        return Code.ACTIVE_CONTENT if active is not None and active.search(package.listing) else None
 
     return objection
 
 
-def _package_objection(
-    front: bytes, size: int, end: bytes, unpacked_limit: int | None, flaw: Callable[[Directory], Code | None]
-) -> Code | None:
-    try:
-        directory = read_directory(front, size, end)
-    except Refusal as refusal:
-        return refusal.code
+def _read_package(front: bytes, size: int, end: bytes) -> Directory:
+    """Read the directory of a document; raises what `read_directory` does, and likewise for what it cannot hold."""
+    directory = read_directory(front, size, end)
     members = directory.members
     if not members or any(member.method not in _METHODS or member.flags & ENCRYPTED for member in members):
-        return Code.CONTENT_MISMATCH
-    return flaw(directory) or archive_objection(directory, unpacked_limit)
+        raise Refusal(Code.CONTENT_MISMATCH)
+    return directory
 
 
 def _ooxml_flaw(directory: Directory, main: str) -> Code | None:

@@ -45,18 +45,22 @@ class Member(NamedTuple):
     packed: int
     unpacked: int
     is_link: bool
+    zip64: bool  # whether a ZIP64 field has to tell its sizes or its offset
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
     """The members in the order of their bytes, and `listing`: all names in lower case, with a newline around each.
 
-    `comment` is what the archive says of itself.
+    `comment` is what the archive says of itself, `offset` where the directory begins, and `zip64` whether ZIP64
+    tells any of what is in view.
     """
 
     members: tuple[Member, ...]
     listing: bytes
     comment: bytes
+    offset: int
+    zip64: bool
 
 
 def read_directory(front: bytes, size: int, end: bytes) -> Directory:
@@ -67,6 +71,7 @@ def read_directory(front: bytes, size: int, end: bytes) -> Directory:
     """
     first = size - len(end)
     count, offset, stop, comment = _place(end, first)
+    long_end = stop + 22 + len(comment) != size
     if offset < first:
         raise Refusal(Code.ARCHIVE_TOO_LARGE)
     members = sorted(_entries(end, offset - first, stop - first))
@@ -76,8 +81,9 @@ def read_directory(front: bytes, size: int, end: bytes) -> Directory:
     _check_utf_8(members)
     _check_names(names)
     _check_links(members, names)
-    _check_tiling(members, offset, front, end, first)
-    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), comment)
+    zip64 = _check_tiling(members, offset, front, end, first)
+    zip64 = zip64 or long_end or any(member.zip64 for member in members)
+    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), comment, offset, zip64)
 
 
 def _mismatch() -> NoReturn:
@@ -129,14 +135,15 @@ def _entries(end: bytes, position: int, stop: int) -> Iterator[Member]:
         position = name_end + extra_length + comment_length
         if fields[0] != b"PK\1\2" or position > stop or flags & (_PATCHED | _MASKED):
             _mismatch()
-        if disk or _FULL_32 in (packed, unpacked, offset):
+        zip64 = bool(disk) or _FULL_32 in (packed, unpacked, offset)
+        if zip64:
             unpacked, packed, offset, disk = _long_fields(extra, unpacked, packed, offset, disk)
         if disk or (method == STORED and packed != unpacked and not flags & ENCRYPTED):
             _mismatch()
         if extra_length and _UNICODE_PATH_ID in extra:
             _check_names([path[5:] for kind, path in _extra_fields(extra) if kind == _UNICODE_PATH])
         is_link = external >> 28 == _LINK and made_by >> 8 in _UNIXES
-        yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link)
+        yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link, zip64)
 
 
 def _long_fields(extra: bytes, *told: int) -> Iterator[int]:
@@ -200,11 +207,13 @@ def _check_links(members: list[Member], names: list[bytes]) -> None:
             _mismatch()
 
 
-def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, first: int) -> None:
+def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, first: int) -> bool:
     """Refuse bytes that belong to no member or to two, from the first byte to the directory at `stop`.
 
     How long the extra field of a local header is, only the header tells: one out of view may have the longest.
+    Return whether ZIP64 tells the sizes in one that is in view.
     """
+    zip64 = False
     starts = [member.offset for member in members]
     if (starts or [stop])[0] or (starts and starts[-1] >= stop):
         _mismatch()
@@ -214,13 +223,17 @@ def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, fi
         if not 0 <= gap <= _MAX_GAP:
             _mismatch()
         if member.offset + fixed <= len(front):
-            _check_local_header(member, front, member.offset, gap)
+            zip64 |= check_local_header(member, front, member.offset, gap)
         elif member.offset >= first:
-            _check_local_header(member, end, member.offset - first, gap)
+            zip64 |= check_local_header(member, end, member.offset - first, gap)
+    return zip64
 
 
-def _check_local_header(member: Member, view: bytes, at: int, gap: int) -> None:
-    """Hold a local header against the directory; `gap` bytes are its extra field and the descriptor behind the data."""
+def check_local_header(member: Member, view: bytes, at: int, gap: int) -> bool:
+    """Hold a local header against the directory; `gap` bytes are its extra field and the descriptor behind the data.
+
+    `view` has its fixed part and the name's length. Return whether ZIP64 tells its sizes; raises `content-mismatch`.
+    """
     signature, flags, method, *told, name_length, extra_length = _LOCAL.unpack_from(view, at)
     name_end = at + 30 + name_length
     if signature != b"PK\3\4" or method != member.method or view[at + 30 : name_end] != member.name:
@@ -232,9 +245,11 @@ def _check_local_header(member: Member, view: bytes, at: int, gap: int) -> None:
         _mismatch()
     checksum, packed, unpacked = told
     if name_end + extra_length > len(view):  # out of view from here on
-        return
-    if _FULL_32 in (packed, unpacked):
+        return False
+    zip64 = _FULL_32 in (packed, unpacked)
+    if zip64:
         unpacked, packed = _long_fields(view[name_end : name_end + extra_length], unpacked, packed)
     found = (checksum, packed, unpacked)
     if found != (member.checksum, member.packed, member.unpacked) and not (streamed and not any(found)):
         _mismatch()
+    return zip64

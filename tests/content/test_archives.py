@@ -142,6 +142,34 @@ def test_what_a_scanner_cannot_look_into_is_too_large_for_it_alone() -> None:
         assert judged(ZIP, content, unpacked_limit=10**6) is code
 
 
+@pytest.mark.threat(13, 14)
+def test_zip64_is_too_large_for_a_scanner_alone() -> None:
+    """Nothing that is scanned is as large as to need it, and clamd does not unpack what it tells the sizes of."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.txt", "w", force_zip64=True) as member:
+        member.write(b"hello")
+    local = buffer.getvalue()
+    info = zipfile.ZipInfo("a.txt")
+    info.extra = struct.pack("<HHQQ", 1, 16, 5, 5)
+    central = patched(zipped({info: b"hello"}), CENTRAL, CENTRAL_SIZES, b"\xff" * 8)
+    info.extra = struct.pack("<HHQ", 1, 8, 0)
+    offset = patched(zipped({info: b"hello"}), CENTRAL, 42, b"\xff" * 4)
+    directory, end = PLAIN.index(CENTRAL), PLAIN.index(b"PK\5\6")
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 2, 2, end - directory, directory)
+    recorded = PLAIN[:end] + record + struct.pack("<4sIQI", b"PK\6\7", 0, end, 1) + PLAIN[end:]
+    for content in (local, central, offset, recorded):
+        assert judged(ZIP, content) is None
+        assert judged(ZIP, content, unpacked_limit=10**6) is TOO_LARGE
+
+
+@pytest.mark.threat(13, 14)
+@pytest.mark.parametrize("name", ["a.docx", "b/A.XLSX", "deck.pptm", "text.odt", "book.epub", "embeddings/a.docx"])
+def test_a_document_within_an_archive_hides_its_directory_from_what_is_read_before_a_scan(name: str) -> None:
+    content = zipped({"a.txt": b"hello", name: b"whatever it is"})
+    assert judged(ZIP, content) is None
+    assert judged(ZIP, content, unpacked_limit=10**6) is TOO_LARGE
+
+
 @pytest.mark.threat(12, 14)
 def test_an_archive_cut_anywhere_is_none() -> None:
     for content in (PLAIN, zipped({"a": b"a"}, comment=b"words")):

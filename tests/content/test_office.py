@@ -185,3 +185,13 @@ def test_a_document_holds_no_archives_nothing_locked_and_no_more_than_is_scanned
 def test_a_document_cut_anywhere_is_none(kind: str) -> None:
     for length in range(len(GOOD[kind])):
         assert judged(kind, GOOD[kind][:length]) is MISMATCH, length
+
+
+@pytest.mark.threat(13, 14)
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_is_scanned_holds_documents_only_where_office_embeds_them(kind: str) -> None:
+    make = {**dict.fromkeys(MAIN, ooxml), **dict.fromkeys((ODT, ODS, ODP), odf), EPUB: lambda _, more: epub(more)}
+    for name, code in (("x/embeddings/a.xlsx", None if kind in MAIN else TOO_LARGE), ("x/media/a.docx", TOO_LARGE)):
+        content = make[kind](kind, {name: b"x"}) if kind in make else zipped({name: b"x"})
+        assert judged(kind, content) is None
+        assert judged(kind, content, unpacked_limit=1000) is code
