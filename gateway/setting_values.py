@@ -27,6 +27,11 @@ _UNITS = {"": 1, "b": 1} | {
 _SIZE = re.compile(r"(\d{1,15}) ?(b|[kmgt]i?b)?", re.IGNORECASE | re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _QUEUE = re.compile(r"(https?://[^/?#]+)/[0-9]{12}/[A-Za-z0-9_-]{1,80}")
+_QUEUE_REGION = re.compile(
+    r"https?://(?:(?:[^/]+\.)?sqs(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?|([a-z0-9-]+)\.queue\.)"
+    r"(?:amazonaws\.com(?:\.cn)?|api\.aws)(?::[0-9]+)?/",
+    re.IGNORECASE,
+)
 _USER = r"(?:[\w.~!$&'()*+,;=:%-]*@)?"
 _REDIS = re.compile(
     rf"rediss?://{_USER}([^/?#@]+)(?:/[0-9]{{0,5}})?|redis\+unix://{_USER}/[\w.~%/-]+(?:\?db=[0-9]{{1,5}})?", re.ASCII
@@ -172,6 +177,12 @@ def check_queue_url(text: str) -> str:
         complaint = "has to be the URL of an SQS queue: https://sqs.<region>.amazonaws.com/<account>/<name>"
         raise ValueError(complaint) from None
     return text
+
+
+def queue_region(url: str) -> str | None:
+    """Return the region that a queue's URL names, as AWS writes it; None of other servers' queues."""
+    match = _QUEUE_REGION.match(url)
+    return None if match is None else (match[1] or match[2]).lower()
 
 
 def check_webhook_secret(secret: SecretStr) -> SecretStr:

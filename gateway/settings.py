@@ -5,6 +5,7 @@ never its value: `load` is the door that writes that line.
 """
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -38,9 +39,11 @@ from gateway.setting_values import (
     Size,
     Socket,
     Whole,
+    queue_region,
     refuse_truth,
     reveal,
 )
+from gateway.webhook_targets import check_target
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61}[a-z0-9])")  # a bucket that a wildcard certificate covers
 
@@ -147,6 +150,24 @@ class Settings(BaseSettings):
                         f"tenants.{name}.policies.{policy} takes files that are too large to be scanned: max_size is "
                         "at most GATEWAY_SCAN_LIMIT"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_announced_arrives(self) -> Self:
+        networks = [ip_network(text) for text in self.webhook_networks]
+        for name, webhook in ((key, tenant.webhook) for key, tenant in self.tenants.items() if tenant.webhook):
+            if self.events_queue is None:
+                raise ValueError(f"tenants.{name}.webhook is told by the worker: it needs GATEWAY_EVENTS_QUEUE")
+            try:
+                check_target(webhook.url, networks)
+            except ValueError as error:
+                raise ValueError(f"tenants.{name}.webhook.url {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _the_queue_is_beside_the_bucket(self) -> Self:
+        if self.events_queue is not None and queue_region(self.events_queue) not in {None, self.region}:
+            raise ValueError("GATEWAY_EVENTS_QUEUE has to be in GATEWAY_REGION: a bucket reports to no other region")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from gateway.setting_values import (
     parse_origin,
     parse_proxy,
     parse_size,
+    queue_region,
 )
 
 
@@ -219,6 +220,27 @@ def test_a_jwks_comes_by_https_or_from_this_machine() -> None:
 )
 def test_a_queue_is_named_as_sqs_names_it(text: str) -> None:
     assert check_queue_url(text) == text
+
+
+@pytest.mark.parametrize(
+    ("origin", "region"),
+    [
+        ("https://sqs.eu-central-1.amazonaws.com", "eu-central-1"),
+        ("https://SQS.EU-Central-1.AmazonAWS.com:443", "eu-central-1"),
+        ("https://sqs-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("https://sqs.eu-west-1.api.aws", "eu-west-1"),
+        ("https://vpce-0a1b-2c3d.sqs.us-east-2.vpce.amazonaws.com", "us-east-2"),
+        ("https://us-west-2.queue.amazonaws.com", "us-west-2"),
+        ("https://queue.amazonaws.com", None),
+        ("https://sqs.eu-central-1.amazonaws.com.example", None),
+        ("http://sqs.eu-central-1.localhost.localstack.cloud:4566", None),
+        ("http://127.0.0.1:4566", None),
+    ],
+)
+def test_a_queue_of_aws_says_in_which_region_it_is(origin: str, region: str | None) -> None:
+    # https://docs.aws.amazon.com/general/latest/gr/sqs-service.html
+    assert queue_region(check_queue_url(f"{origin}/123456789012/events")) == region
 
 
 @pytest.mark.parametrize(

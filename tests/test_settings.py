@@ -249,6 +249,51 @@ def test_a_policy_that_scans_needs_somebody_who_does_and_files_that_can_be(
     assert line() == f"tenants.shop.policies.photos {reason} {ends[reason[:5]]}."
 
 
+INSIDE = "names an address that is not public: it needs a network in GATEWAY_WEBHOOK_NETWORKS"
+NEVER = "names an address to which no webhook may go"
+
+
+@pytest.mark.parametrize(
+    ("url", "networks", "reason"),
+    [
+        ("http://127.0.0.1:8000/hooks", [], INSIDE),
+        ("http://127.0.0.1:8000/hooks", ["10.0.0.0/8"], INSIDE),
+        ("http://127.0.0.1:8000/hooks", ["127.0.0.0/8"], None),
+        ("http://localhost:8000/hooks", [], INSIDE),
+        ("http://localhost:8000/hooks", ["127.0.0.0/8"], None),
+        ("https://10.0.0.5/x", [], INSIDE),
+        ("https://10.0.0.5/x", ["10.0.0.0/8"], None),
+        ("https://169.254.169.254/x", ["169.254.0.0/16"], NEVER),
+    ],
+)
+def test_a_webhook_whose_every_delivery_would_fail_ends_the_start(
+    environment: Environment, url: str, networks: list[str], reason: str | None
+) -> None:
+    environment(
+        GATEWAY_EVENTS_QUEUE=QUEUE,
+        GATEWAY_WEBHOOK_NETWORKS=networks,
+        GATEWAY_TENANTS__SHOP__WEBHOOK=WEBHOOK | {"url": url},
+    )
+    if reason is None:
+        webhook = load().tenants["shop"].webhook
+        assert webhook is not None
+        assert webhook.url == url
+    else:
+        assert line() == f"tenants.shop.webhook.url {reason}."
+
+
+def test_a_webhook_needs_the_queue_that_the_worker_hears_of_uploads_by(environment: Environment) -> None:
+    environment(GATEWAY_TENANTS__SHOP__WEBHOOK=WEBHOOK)
+    assert line() == "tenants.shop.webhook is told by the worker: it needs GATEWAY_EVENTS_QUEUE."
+
+
+def test_the_queue_is_in_the_region_of_the_bucket(environment: Environment) -> None:
+    environment(GATEWAY_EVENTS_QUEUE=QUEUE.replace("eu-central-1", "us-east-1"))
+    assert line() == "GATEWAY_EVENTS_QUEUE has to be in GATEWAY_REGION: a bucket reports to no other region."
+    environment(GATEWAY_REGION="us-east-1")
+    assert load().region == "us-east-1"
+
+
 @pytest.mark.parametrize(("size", "expected"), [("5 MiB", 5_242_880), ("5 GiB", 5_368_709_120), (None, 2**30)])
 def test_the_copy_threshold_is_one_that_a_single_copy_and_a_part_can_have(
     environment: Environment, size: str | None, expected: int
@@ -609,7 +654,10 @@ def test_no_message_about_any_setting_holds_its_value(environment: Environment) 
 @pytest.mark.threat(26)
 def test_secrets_are_in_no_repr_error_or_dump_of_the_settings(environment: Environment) -> None:
     environment(
-        GATEWAY_JWT_ISSUERS=[ISSUER], GATEWAY_LIMITS_URL=REDIS, GATEWAY_TENANTS={"shop": TENANT | {"webhook": WEBHOOK}}
+        GATEWAY_JWT_ISSUERS=[ISSUER],
+        GATEWAY_LIMITS_URL=REDIS,
+        GATEWAY_EVENTS_QUEUE=QUEUE,
+        GATEWAY_TENANTS={"shop": TENANT | {"webhook": WEBHOOK}},
     )
     settings = load()
     with pytest.raises(ValidationError) as invalid:
@@ -665,7 +713,7 @@ def test_one_secret_serves_one_purpose(environment: Environment) -> None:
     environment(GATEWAY_TENANTS={"shop": TENANT}, GATEWAY_JWT_ISSUERS=[ISSUER | {"secret": SECRETS[0]}])
     assert line() == shared
     both = {name: {"app_secrets": [SECRETS[number]], "webhook": WEBHOOK} for number, name in enumerate(["a", "b"], 1)}
-    environment(GATEWAY_TENANTS=both, GATEWAY_JWT_ISSUERS=None)
+    environment(GATEWAY_TENANTS=both, GATEWAY_JWT_ISSUERS=None, GATEWAY_EVENTS_QUEUE=QUEUE)
     assert line() == shared
     environment(GATEWAY_SECRET_KEYS=[WEBHOOK_SECRETS[0]], GATEWAY_TENANTS={"shop": TENANT | {"webhook": WEBHOOK}})
     assert line() == shared

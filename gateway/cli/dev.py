@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PASS_EXPIRES_IN = 86_400  # seconds
+WEBHOOK_NETWORKS = ("127.0.0.0/8", "::1/128")  # this machine
 ALLOWED_ORIGINS = "GATEWAY_ALLOWED_ORIGINS"
 _API_KEY = re.compile(r"gwk_[a-z0-9]{8}_[A-Za-z0-9_-]{16,200}")
 
@@ -129,11 +131,16 @@ def _check_webhook(url: str | None) -> None:
     if url is None:
         return
     from gateway.setting_values import check_webhook_url  # noqa: PLC0415 - see dev
+    from gateway.webhook_targets import check_target  # noqa: PLC0415 - as above
 
     try:
         check_webhook_url(url)
     except ValueError as error:
         raise Misuse(f"--webhook {error}") from None
+    try:
+        check_target(url, [ip_network(text) for text in WEBHOOK_NETWORKS])
+    except ValueError:
+        raise Misuse("--webhook takes an address of this machine, or a public one") from None
 
 
 def _next(port: int) -> int:
@@ -184,7 +191,7 @@ def _settings(store: "Server", made: DevSecrets, port: int, webhook: str | None)
     announced: dict[str, Any] = {}
     if webhook is not None:
         tenant["webhook"] = {"url": webhook, "secrets": [_webhook_secret(made)]}
-        announced["webhook_networks"] = ["127.0.0.0/8", "::1/128"]
+        announced["webhook_networks"] = list(WEBHOOK_NETWORKS)
     return {
         "secret_keys": [made.secret_key],
         "tenants": {"default": tenant},

@@ -18,8 +18,8 @@ import httpx
 from gateway.setting_values import reveal
 from gateway.settings import Settings
 from gateway.standard_webhooks import signature
+from gateway.webhook_targets import Address, Network, is_allowed
 from gateway.worker.announcements import Announcement
-from gateway.worker.targets import Address, Network, is_allowed
 
 DEADLINE = 10.0  # seconds for all of an attempt
 CONNECT_WITHIN = 5.0  # seconds for each address

@@ -336,6 +336,14 @@ def test_an_address_that_webhooks_may_not_go_to_is_told_before_anything_starts(t
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("url", ["https://10.0.0.5/hooks", "https://169.254.169.254/latest"])
+def test_an_address_where_nothing_would_arrive_is_told_before_anything_starts(tmp_path: Path, url: str) -> None:
+    said = run("dev", "--data-dir", "data", "--webhook", url, cwd=tmp_path)
+    assert (said.stdout, said.exit_code) == ("", 2)
+    assert said.stderr == "--webhook takes an address of this machine, or a public one\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_killed_without_warning_it_leaves_no_orphan_and_old_links_and_keys_work_after_the_next_start(
     tmp_path: Path,
 ) -> None:

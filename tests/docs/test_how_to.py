@@ -22,7 +22,8 @@ from tests.gateways import APP_SECRET, OTHER_APP_SECRET, SECRET_KEY
 FOLDER = ROOT / "docs" / "how-to"
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in FOLDER.glob("*.md"))
 THIRD = "an-app-secret-of-the-tenant-wiki-of-32-bytes-up"
-BASE = as_variables({"secret_keys": [SECRET_KEY], "bucket": "photos", "region": "eu-central-1"})
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/gateway-events"
+BASE = as_variables({"secret_keys": [SECRET_KEY], "bucket": "photos", "region": "eu-central-1", "events_queue": QUEUE})
 SECRETS = {"default": APP_SECRET, "shop": OTHER_APP_SECRET, "wiki": THIRD}
 # For the pages' settings that are not about tenants.
 PHOTOS = {"photos": {"content_types": ["image/jpeg"], "max_size": "20 MB"}}

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from gateway.worker.targets import is_allowed
+from gateway.webhook_targets import check_target, is_allowed
 from gateway.worker.webhooks import resolved
 
 # Python says is_global of the first five: of the two that hide 127.0.0.1 behind a relay, of one that is IPv4 in
@@ -96,6 +96,42 @@ def test_an_operator_s_own_networks_are_allowed_and_what_lies_beside_them_is_not
 @pytest.mark.parametrize("address", [*METADATA, *MAPPED, "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"])  # noqa: S104 - to be refused
 def test_some_addresses_no_network_allows(address: str) -> None:
     assert not allowed(address, "0.0.0.0/0", "::/0")
+
+
+NEVER = "names an address to which no webhook may go"
+INSIDE = "names an address that is not public: it needs a network in GATEWAY_WEBHOOK_NETWORKS"
+
+
+@pytest.mark.parametrize(
+    ("host", "networks", "reason"),
+    [
+        ("app.example", [], None),
+        ("8.8.8.8:8443", [], None),
+        ("[2a00:1450:4001:829::200e]", [], None),
+        ("10.0.0.5", [], INSIDE),
+        ("10.0.0.5", ["10.0.0.0/24", "::1/128"], None),
+        ("10.0.1.5", ["10.0.0.0/24"], INSIDE),
+        ("[fd00::5]:8443", [], INSIDE),
+        ("127.0.0.1:8000", ["::1/128"], INSIDE),
+        ("127.0.0.1:8000", ["127.0.0.1/32"], None),
+        ("localhost:8000", [], INSIDE),
+        ("localhost:8000", ["127.0.0.0/8"], None),  # a machine may have either alone
+        ("LOCALHOST", ["::1/128"], None),
+        ("169.254.1.1", [], INSIDE),
+        ("169.254.169.254", [], NEVER),
+        ("169.254.169.254", ["169.254.0.0/16", "0.0.0.0/0"], NEVER),
+        ("[::ffff:127.0.0.1]", ["::/0"], NEVER),
+    ],
+)
+def test_a_target_that_names_an_address_says_before_any_call_whether_it_may_be_one(
+    host: str, networks: list[str], reason: str | None
+) -> None:
+    told = None
+    try:
+        check_target(f"https://{host}/hooks", [ip_network(network) for network in networks])
+    except ValueError as error:
+        told = str(error)
+    assert told == reason
 
 
 @pytest.mark.threat(31)

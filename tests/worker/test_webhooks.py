@@ -372,7 +372,8 @@ def test_targets_are_those_of_the_settings_and_keep_their_secrets_to_themselves(
         "default": tenant(API_KEY, APP_SECRET, webhook=webhook),
         "other": tenant("gwk_bbbbbbbb_0123456789abcdef0123456789abcdef", f"other-{APP_SECRET}"),
     }
-    found = configured(settings(NOWHERE, tenants=tenants))
+    queue = "http://127.0.0.1:4566/000000000000/events"
+    found = configured(settings(NOWHERE, tenants=tenants, events_queue=queue))
     assert found == {"default": Target("https://hooks.example/files", [SECRET, NEWER_SECRET])}
     assert "whsec" not in repr(found)
     sender = Webhooks(found, lambda: NOW, tls=ssl.create_default_context())

@@ -4,8 +4,9 @@ What is public is listed here, and not asked of `ipaddress.is_global`: that says
 one within (`64:ff9b::7f00:1` is 127.0.0.1), to site-local ones and to multicast, and changes with Python's versions.
 """
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -65,6 +66,8 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
 _BLOCKED_V4, _BLOCKED_V6, _BLOCKED = _networks(_NOT_PUBLIC_V4), _networks(_NOT_PUBLIC_V6), _networks(_NEVER)
 _GLOBAL_V6 = ip_network(_PUBLIC_V6)
 _LOOPBACK_V6 = IPv6Address("::1")
+_ALL = _networks(["0.0.0.0/0", "::/0"])
+_LOCALHOST = IPv4Address("127.0.0.1"), _LOOPBACK_V6
 
 
 def is_allowed(address: Address, networks: Iterable[Network] = ()) -> bool:
@@ -72,6 +75,29 @@ def is_allowed(address: Address, networks: Iterable[Network] = ()) -> bool:
     if address != _LOOPBACK_V6 and _within(address, _BLOCKED):
         return False
     return _is_public(address) or _within(address, networks)
+
+
+def check_target(url: str, networks: Collection[Network]) -> None:
+    """Refuse a URL that names an address to which a webhook may not go; other names say theirs when they are resolved.
+
+    Raises ValueError with the rest of a sentence that begins with the setting's name.
+    """
+    addresses = _named(urlsplit(url).hostname or "")
+    if not addresses:
+        return
+    if not any(is_allowed(address, _ALL) for address in addresses):
+        raise ValueError("names an address to which no webhook may go")
+    if not any(is_allowed(address, networks) for address in addresses):
+        raise ValueError("names an address that is not public: it needs a network in GATEWAY_WEBHOOK_NETWORKS")
+
+
+def _named(host: str) -> Collection[Address]:
+    if host == "localhost":
+        return _LOCALHOST  # either, as a machine may have it
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        return []
 
 
 def _is_public(address: Address) -> bool:
