@@ -91,6 +91,15 @@ def in_the_middle(*files: File) -> bytes:
     return archive(File(b"0.bin", NOISE, STORED), *files, File(b"z.bin", NOISE, STORED))
 
 
+def large_member(mebibytes: int) -> bytes:
+    """Return an archive with EICAR behind so many MiB of zeros in its one file."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    one = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    body = one * mebibytes + packer.compress(EICAR) + packer.flush()
+    unpacked = (mebibytes << 20) + len(EICAR)
+    return archive(File(body=body, method=STORED, both={"method": DEFLATED, "unpacked": unpacked}))
+
+
 def descriptor(file: File, form: str = "<4sIII") -> bytes:
     """Return what stands behind a streamed file (4.3.9)."""
     fields = [zlib.crc32(file.body), len(packed(file.body, file.method)), len(file.body)]

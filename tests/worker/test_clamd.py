@@ -18,6 +18,7 @@ from gateway.s3.parts import MIB
 from gateway.s3.storage import Changed
 from gateway.settings import Settings
 from gateway.worker.clamd import RETRY_AFTER, Clamd
+from tests.content.strange_zips import File, archive, large_member
 from tests.servers import clamd as clamd_server
 from tests.servers.clamd import CONFIG, EICAR, MARKER, ClamdServer
 from tests.worker import strange_clamd
@@ -144,7 +145,8 @@ async def test_what_a_password_hides_is_not_clean(scanner: Clamd, caplog: pytest
 async def test_of_gzip_which_has_no_directory_clamd_looks_at_all_or_gives_no_verdict(
     scanner: Clamd, lie: bytes
 ) -> None:
-    await assert_unavailable(scanner, blocks_of(gzip.compress(bytes(150 * MIB) + EICAR, mtime=0) + lie))
+    assert await scanner.is_clean(blocks_of(gzip.compress(bytes(150 * MIB) + EICAR, mtime=0) + lie)) is False
+    await assert_unavailable(scanner, blocks_of(gzip.compress(bytes(MIB), mtime=0) * 450 + lie))
 
 
 async def test_clamd_is_not_there(folder: Path) -> None:
@@ -352,14 +354,28 @@ async def test_the_log_names_the_signature_and_nothing_of_the_file(
 
 @pytest.mark.threat(14)
 async def test_what_clamd_overlooks_behind_a_large_member_is_refused_by_the_directory_of_the_archive(
-    scanner: Clamd,
+    folder: Path,
 ) -> None:
-    """Should the first half fail, clamd has learnt; the second half is what counts."""
+    """As Debian sets it up. Should the first half fail, clamd has learnt; the second half is what counts."""
     hole, media_type = behind_zeros(), MEDIA_TYPES["application/zip"]
     assert len(hole) < 160_000
-    assert await scanner.is_clean(blocks_of(hole)) is True
+    with clamd_server.running(folder, {"MaxFileSize": "25M", "MaxScanSize": "100M"}) as debians:
+        assert await Clamd(debians.socket, LONG).is_clean(blocks_of(hole)) is True
     front, end, limit = hole[:FRONT_BYTES], hole[-media_type.end_bytes :], Settings.model_fields["scan_limit"].default
     assert objection(media_type, front, len(hole), end, unpacked_limit=limit) is Code.ARCHIVE_TOO_LARGE
+
+
+@pytest.mark.threat(13, 14)
+@pytest.mark.parametrize("name", [None, "x.docx", "x.bin"])
+async def test_our_limits_leave_no_room_for_it_at_any_depth(scanner: Clamd, name: str | None) -> None:
+    """Within another archive no directory is read by us."""
+    for mebibytes, infected in ((150, True), (450, False), (600, False)):
+        body = large_member(mebibytes)
+        blocks = blocks_of(body if name is None else archive(File(name.encode(), body)))
+        if infected:
+            assert await scanner.is_clean(blocks) is False
+        else:
+            await assert_unavailable(scanner, blocks)
 
 
 def test_the_configuration_suits_what_the_settings_default_to() -> None:
@@ -367,6 +383,7 @@ def test_the_configuration_suits_what_the_settings_default_to() -> None:
     scan_limit = Settings.model_fields["scan_limit"].default
     for name in ("StreamMaxLength", "MaxFileSize", "MaxScanSize"):
         assert int(options[name].removesuffix("M")) * MIB >= scan_limit
+    assert int(options["MaxFileSize"].removesuffix("M")) > int(options["MaxScanSize"].removesuffix("M"))
     assert int(options["MaxScanTime"]) < 1000 * Settings.model_fields["scan_timeout"].default
     assert float(options["ReadTimeout"]) >= 60  # the most that GATEWAY_STORAGE_TIMEOUT can be
     alerts = {"AlertExceedsMax", "AlertEncryptedArchive", "AlertEncryptedDoc"}
