@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, MediaType, objection
+from gateway.content.local_headers import LocalHeaders
+from gateway.content.media_types import BY_EXTENSION, FRONT_BYTES, MediaType, local_headers, objection
 from gateway.errors import Code
 from gateway.grants.keys import ObjectKey
 from gateway.grants.policies import Grant
@@ -33,7 +34,7 @@ class SecondOpinion(Protocol):
 
 
 class Proof:
-    """Judges what lies in the bucket. `scans` tells which uploads have to be called clean by the scanner."""
+    """Judges what lies in the bucket. `scans` tells for which uploads the policies of now ask the scanner."""
 
     def __init__(
         self,
@@ -49,7 +50,11 @@ class Proof:
         self._scan_limit = scan_limit
         self._scanner = scanner
         self._second_opinion = second_opinion
-        self.scans = scans
+        self._policy_scans = scans
+
+    def scans(self, grant: Grant) -> bool:
+        """Whether the scanner is asked: as it was granted, or as it is demanded by now."""
+        return grant.scan or self._policy_scans(grant.key)
 
     async def objection(self, grant: Grant, at: str, source: Head) -> Code | None:
         """Tell what speaks against the bytes under the key `at`; None when they are proved.
@@ -60,20 +65,30 @@ class Proof:
             return Code.SIZE_MISMATCH
         if source.content_type != grant.content_type or grant.checksum_sha256 not in {None, source.checksum_sha256}:
             return Code.CONTENT_MISMATCH
-        code = await self._content_objection(grant.key, at, source)
-        if code is None and self.scans(grant.key) and not await self._is_clean(at, source):
+        media_type = BY_EXTENSION[grant.key.extension]
+        front, end = await self._views(media_type, at, source)
+        code = await self._content_objection(grant, source.size, front, end)
+        if code is not None or not self.scans(grant):
+            return code
+        if self._scanner is None:
+            raise Unscanned
+        headers = local_headers(media_type, source.size, end)
+        if not await self._scanner.is_clean(self._blocks(at, source, headers)):
             return Code.INFECTED
-        return code
+        return None if headers is None else headers.objection()
 
-    async def _content_objection(self, key: ObjectKey, at: str, source: Head) -> Code | None:
-        media_type = BY_EXTENSION[key.extension]
-        end_size = min(media_type.end_bytes, source.size)
+    async def _views(self, media_type: MediaType, at: str, source: Head) -> tuple[bytes, bytes]:
+        """Read the front and the end."""
         front, end = await asyncio.gather(
             self._storage.read(at, if_match=source.etag, size=min(FRONT_BYTES, source.size)),
-            self._end(at, source, end_size),
+            self._end(at, source, min(media_type.end_bytes, source.size)),
         )
-        limit = self._scan_limit if self.scans(key) else None
-        code = objection(media_type, front, source.size, end, unpacked_limit=limit)
+        return front, end
+
+    async def _content_objection(self, grant: Grant, size: int, front: bytes, end: bytes) -> Code | None:
+        media_type = BY_EXTENSION[grant.key.extension]
+        limit = self._scan_limit if self.scans(grant) else None
+        code = objection(media_type, front, size, end, unpacked_limit=limit)
         if (
             code is None
             and self._second_opinion is not None
@@ -87,11 +102,11 @@ class Proof:
             return b""
         return await self._storage.read(at, if_match=source.etag, size=size, first=source.size - size)
 
-    async def _is_clean(self, at: str, source: Head) -> bool:
-        if self._scanner is None:
-            raise Unscanned
-        return await self._scanner.is_clean(self._blocks(at, source))
-
-    async def _blocks(self, at: str, source: Head) -> AsyncIterator[bytes]:
+    async def _blocks(self, at: str, source: Head, headers: LocalHeaders | None) -> AsyncIterator[bytes]:
         for first in range(0, source.size, BLOCK):
-            yield await self._storage.read(at, if_match=source.etag, size=min(BLOCK, source.size - first), first=first)
+            block = await self._storage.read(
+                at, if_match=source.etag, size=min(BLOCK, source.size - first), first=first
+            )
+            if headers is not None:
+                headers.feed(block)
+            yield block

@@ -94,14 +94,14 @@ class Uploads:
         if key in self._running and state is not None:
             return Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
         if state is None and ticket.multipart is not None:
-            return await self._arriving(key, ticket.multipart)
+            return await self._arriving(ticket.grant, ticket.multipart)
         if state is None and key.by_form:
             state = await self._storage.head(key.upload_key)
-        return self._unproved(key, state)
+        return self._unproved(ticket.grant, state)
 
-    def _unproved(self, key: ObjectKey, there: Head | None) -> Outcome:
+    def _unproved(self, grant: Grant, there: Head | None) -> Outcome:
         """Tell of bytes that nobody has judged yet; the worker scans them also where nobody completes the upload."""
-        if there is not None and self._proof.scans(key):
+        if there is not None and self._proof.scans(grant):
             return Outcome(State.SCANNING, retry_after=RETRY_AFTER)
         return Outcome(State.WAITING if there is None else State.UPLOADED)
 
@@ -140,6 +140,21 @@ class Uploads:
             return task.result()
         task.add_done_callback(_tell)
         return Outcome(State.PROMOTING, retry_after=RETRY_AFTER)
+
+    async def conclude(self, ticket: Ticket) -> Outcome:
+        """Complete, however long promotion takes; raises `scanner-unavailable` where nobody here scans."""
+        while (outcome := await self.complete(ticket)).state is State.PROMOTING:
+            pass  # each answer took its time
+        if outcome.state is State.SCANNING:
+            raise Refusal(Code.SCANNER_UNAVAILABLE)
+        return outcome
+
+    async def make_good(self, key: ObjectKey, state: Head, marker: Marker) -> None:
+        """Do once more what a marker, which lies there as `state`, says was done: who wrote it may have died of it."""
+        if marker.state is State.DELETED:
+            await self._remove(key, state)
+        elif marker.state is State.ABORTED:
+            await self._revoke(key, state)
 
     async def abort(self, ticket: Ticket) -> None:
         """Revoke the upload and free its parts; raises `already-stored` once it is stored."""
@@ -189,11 +204,11 @@ class Uploads:
             break
         return state
 
-    async def _arriving(self, key: ObjectKey, multipart: Multipart) -> Outcome:
+    async def _arriving(self, grant: Grant, multipart: Multipart) -> Outcome:
         try:
-            parts = await self._storage.list_parts(key.upload_key, multipart.upload_id)
+            parts = await self._storage.list_parts(grant.key.upload_key, multipart.upload_id)
         except Gone:  # joined a moment ago, or dropped by a lifecycle rule
-            return self._unproved(key, await self._storage.head(key.upload_key))
+            return self._unproved(grant, await self._storage.head(grant.key.upload_key))
         return Outcome(State.UPLOADING if parts else State.WAITING, parts=parts)
 
     async def _complete(self, ticket: Ticket, claimed: Sequence[ClaimedPart] | None) -> Outcome:

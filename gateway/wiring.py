@@ -89,13 +89,13 @@ def _storage(settings: Settings, session: boto3.Session) -> S3Storage:
 
 
 def scans(settings: Settings) -> Callable[[ObjectKey], bool]:
-    """Return what tells which uploads are scanned; those of a policy that is gone are wherever any is."""
+    """Return what tells which uploads are scanned; those of a policy that is gone are wherever there is a scanner."""
     demands = {
         (tenant, policy): table.scan
         for tenant, tables in settings.tenants.items()
         for policy, table in tables.policies.items()
     }
-    otherwise = any(demands.values())
+    otherwise = settings.clamd_socket is not None
     return lambda key: demands.get((key.tenant, key.policy), otherwise)
 
 

@@ -126,7 +126,7 @@ async def test_an_infected_upload_is_rejected_for_everybody(storage: MemoryStora
 async def test_a_scanner_that_gives_no_answer_leaves_the_upload_as_it_was(storage: MemoryStorage) -> None:
     before = dict(storage.objects)
     worker = uploads_of(storage, Proof(storage, scans=everything, scanner=Silent()))
-    assert await refusal(worker.complete(TICKET)) == refused(Code.SCANNER_UNAVAILABLE)
+    assert await refusal(worker.conclude(TICKET)) == refused(Code.SCANNER_UNAVAILABLE)
     assert storage.objects == before
     assert await worker.status(TICKET) == WAITING
 
@@ -145,6 +145,29 @@ async def test_only_what_a_policy_says_is_scanned(storage: MemoryStorage) -> Non
     proof = Proof(storage, scans=lambda key: key.policy == "other", scanner=scanner)
     assert await uploads_of(storage, proof).complete(TICKET) == STORED
     assert scanner.shown == []
+
+
+@pytest.mark.threat(13)
+async def test_what_was_granted_under_a_scan_is_not_stored_without_one_whatever_policies_say_later() -> None:
+    storage, grant = MemoryStorage(NOW), replace(GRANT, scan=True)
+    arrive(storage, grant)
+    api = uploads_of(storage, Proof(storage))
+    ticket = await api.granted(KEY)
+    assert ticket == Ticket(grant)
+    assert await api.complete(ticket) == await api.status(ticket) == WAITING
+    worker = uploads_of(storage, Proof(storage, scanner=Scanner()))
+    assert await worker.conclude(ticket) == STORED
+
+
+async def test_a_conclusion_waits_for_a_promotion_and_not_for_a_scanner_that_is_not_there(
+    storage: MemoryStorage,
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        await uploads_of(storage, Proof(storage, scans=everything)).conclude(TICKET)
+    assert refused.value.code is Code.SCANNER_UNAVAILABLE
+    impatient = Uploads(storage, TOKENS, lambda: "nonce", answer_within=0, pause=0)
+    assert (await impatient.complete(TICKET)).state is State.PROMOTING
+    assert await impatient.conclude(TICKET) == STORED
 
 
 async def test_nobody_waits_for_a_scan_of_what_has_not_arrived() -> None:

@@ -626,3 +626,38 @@ async def test_a_marker_that_met_its_own_first_try_is_found_and_believed() -> No
     storage = Repeating()
     await uploads_of(storage).abort(TICKET)
     assert marker_in(storage) == Marker(State.ABORTED)
+
+
+@pytest.mark.threat(3)
+@pytest.mark.parametrize("state", [State.DELETED, State.ABORTED])
+async def test_what_a_process_died_of_removing_is_removed_for_it(state: State) -> None:
+    storage = Recorder()
+    arrive(storage)
+    await uploads_of(storage).complete(TICKET)
+    source = await storage.head(KEY.upload_key)
+    marker = Marker(state)
+    await storage.put(
+        KEY.upload_key,
+        marker.body("nonce"),
+        content_type=MARKER_TYPE,
+        metadata=marker.metadata(None),
+        if_match=source and source.etag,
+    )
+    head = await storage.head(KEY.upload_key)
+    assert head is not None
+    assert KEY.key in storage.objects
+    for _ in range(2):
+        await uploads_of(storage).make_good(KEY, head, marker)
+        assert set(storage.objects) == {KEY.upload_key}
+    assert marker_in(storage) == marker
+
+
+@pytest.mark.parametrize("marker", [Marker(State.STORED), Marker(State.REJECTED, Code.CONTENT_MISMATCH)])
+async def test_nothing_is_removed_for_what_is_stored_or_never_was(marker: Marker) -> None:
+    storage = Recorder()
+    arrive(storage)
+    await uploads_of(storage).complete(TICKET)
+    before, head = dict(storage.objects), await storage.head(KEY.upload_key)
+    assert head is not None
+    await uploads_of(storage).make_good(KEY, head, marker)
+    assert storage.objects == before

@@ -109,7 +109,7 @@ class Grant:
     """A policy's yes: who may store exactly which bytes under which key. Made by `allow`, or by opening a token.
 
     `size` in bytes is exact, or what they may be at most, and `at_least` then the least; checksums are base64, times
-    seconds since the epoch.
+    seconds since the epoch. With `scan` they are never stored without the scanner's word, whatever policies say later.
     """
 
     principal: str
@@ -124,6 +124,7 @@ class Grant:
     exact: bool = True
     content_md5: str | None = None
     at_least: int = 0
+    scan: bool = False
 
 
 class Wish(Protocol):
@@ -179,6 +180,7 @@ def allow(  # noqa: PLR0913 - who, under what, which bytes, where and until when
         wish.size is not None,
         None if wish.content_md5 is None or multipart else _content_md5(wish.content_md5),
         policy.min_size if wish.size is None else 0,
+        policy.scan,
     )
 
 

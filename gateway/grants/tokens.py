@@ -98,6 +98,8 @@ def _grant_members(grant: Grant) -> str:
         members += f',"md5":"{grant.content_md5}"'
     if grant.at_least:
         members += f',"at_least":{grant.at_least}'
+    if grant.scan:
+        members += ',"scan":true'
     if grant.metadata:
         members += f',"meta":{dump(grant.metadata)}'
     return members
@@ -121,6 +123,7 @@ def _grant(fields: dict[str, Any]) -> Grant:
         exact,
         fields.get("md5"),
         fields.get("at_least", 0),
+        fields.get("scan", False),
     )
 
 

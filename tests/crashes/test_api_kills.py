@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.crashes import Crashing
-from tests.crashes.journeys import FLAGS, JOURNEYS, Arrived, Journey, check_bucket
+from tests.crashes.journeys import FLAGS, JOURNEYS, Arrived, Journey, by_put, check_bucket
 from tests.crashes.processes import ENDED_WITHIN, serving
 from tests.gateways import API_KEY, make_app
 from tests.http.routes.conftest import speaking
@@ -105,3 +106,63 @@ async def test_an_api_that_is_killed_after_any_step_leaves_what_a_repeat_brings_
         await kill(ministack, arrived, step)
         await check_nothing_is_told_early(client, arrived)
         await check_end(client, ministack, arrived)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A way to take back an upload: what was done before, what is called, and the marker that it leaves."""
+
+    stored: bool
+    state: str
+
+    def path(self, arrived: Arrived) -> str:
+        return f"/v1/objects/{arrived.key.key}" if self.stored else arrived.path.removesuffix("/complete")
+
+
+REMOVALS = {"deletion": Removal(stored=True, state="deleted"), "abort": Removal(stored=False, state="aborted")}
+
+
+async def prepared(client: httpx.AsyncClient, bucket: httpx.AsyncClient, removal: Removal) -> Arrived:
+    arrived = await by_put(client, bucket)
+    if removal.stored:
+        await completed(client, arrived)
+    return arrived
+
+
+async def steps_of(removal: Removal, app: FastAPI, client: httpx.AsyncClient, bucket: httpx.AsyncClient) -> list[str]:
+    """Name every step of a removal that nobody disturbs."""
+    storage: Crashing = app.state.gateway.storage
+    arrived = await prepared(client, bucket, removal)
+    before = dict(storage.calls)
+    assert (await client.delete(removal.path(arrived))).status_code == 204
+    return list(steps_between(storage, before))
+
+
+async def kill_removing(server: S3Server, path: str, step: str) -> None:
+    """Remove by a process that dies after the step."""
+    with serving(server, {**FLAGS, "crash_at": step}) as (process, url):
+        async with httpx.AsyncClient(base_url=url, headers=bearer(API_KEY), timeout=ENDED_WITHIN) as doomed:
+            with pytest.raises(httpx.TransportError):
+                await doomed.delete(path)
+        await asyncio.to_thread(process.join, ENDED_WITHIN)
+        assert process.exitcode == KILLED, step
+
+
+def check_gone(server: S3Server, arrived: Arrived, removal: Removal) -> None:
+    s3, key = server.admin_s3(), arrived.key
+    assert "Contents" not in s3.list_objects_v2(Bucket=server.bucket, Prefix=key.key)
+    assert s3.head_object(Bucket=server.bucket, Key=key.state_key)["Metadata"]["state"] == removal.state
+
+
+@pytest.mark.threat(3)
+@pytest.mark.parametrize("removal", REMOVALS.values(), ids=REMOVALS)
+async def test_an_api_that_is_killed_while_it_removes_an_upload_has_removed_it_after_a_repeat(
+    ministack: S3Server, app: FastAPI, client: httpx.AsyncClient, bucket: httpx.AsyncClient, removal: Removal
+) -> None:
+    steps = await steps_of(removal, app, client, bucket)
+    assert {"storage.put:1", "storage.delete:1"} <= set(steps)
+    for step in steps:
+        arrived = await prepared(client, bucket, removal)
+        await kill_removing(ministack, removal.path(arrived), step)
+        assert [(await client.delete(removal.path(arrived))).status_code for _ in range(2)] == [204, 204], step
+        check_gone(ministack, arrived, removal)

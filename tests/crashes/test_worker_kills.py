@@ -1,6 +1,7 @@
 """A worker is killed after every step, and another takes over: one object, one announcement, an empty queue."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from tests.crashes.journeys import (
     untruthful,
 )
 from tests.crashes.processes import ENDED_WITHIN, running
-from tests.crashes.test_api_kills import KILLED, kill, steps_between
+from tests.crashes.test_api_kills import KILLED, REMOVALS, Removal, check_gone, kill, kill_removing, steps_between
 from tests.gateways import make_app, settings
 from tests.http.routes.conftest import speaking
 from tests.servers import clamd
@@ -131,12 +132,12 @@ def ids(receiver: Receiver, arrived: Arrived) -> list[str]:
     return [told.headers["webhook-id"] for told in receiver.received if arrived.key.name.encode() in told.body]
 
 
-async def until_all_is_done(server: S3Server, receiver: Receiver, arrived: Arrived) -> None:
-    """Wait until the upload was announced and nothing waits in the queue, in hand or not."""
+async def until_all_is_done(server: S3Server, receiver: Receiver, arrived: Arrived, *, announced: bool = True) -> None:
+    """Wait until the upload was announced, if it is, and nothing waits in the queue, in hand or not."""
     sqs = server.admin_sqs()
     assert server.queue is not None
     async with asyncio.timeout(ENDED_WITHIN):
-        while not ids(receiver, arrived) or await asyncio.to_thread(waiting, sqs, server.queue) > 0:  # noqa: ASYNC110 - in other processes
+        while (announced and not ids(receiver, arrived)) or await asyncio.to_thread(waiting, sqs, server.queue) > 0:  # noqa: ASYNC110 - in other processes
             await asyncio.sleep(0.1)
     assert await asyncio.to_thread(waiting, sqs, dead_letters(server)) == 0
 
@@ -214,3 +215,27 @@ async def steps_of(worker: Worker, server: S3Server, receiver: Receiver, arrived
     deletions = [f"queue.delete:{number + 1}" for number in range(queue.calls["delete"])]
     scans = ["scanner.is_clean:1"] if arrived.key.policy == "default" and arrived.body is not None else []
     return [*steps_between(storage, {}), "queue.receive:1", *scans, "announcer.announce:1", *deletions]
+
+
+@pytest.mark.threat(3)
+@pytest.mark.parametrize("removal", REMOVALS.values(), ids=REMOVALS)
+async def test_what_an_api_died_of_removing_is_removed_by_a_worker(  # noqa: PLR0913, PLR0917 - what takes part
+    server: S3Server,
+    flags: Flags,
+    receiver: Receiver,
+    client: httpx.AsyncClient,
+    bucket: httpx.AsyncClient,
+    removal: Removal,
+) -> None:
+    worker = make_worker(server, flags)
+    arrived = await by_put(client, bucket)
+    if removal.stored:
+        async with at_work(worker):
+            await until_all_is_done(server, receiver, arrived)
+    await kill_removing(server, removal.path(arrived), "storage.put:1")
+    async with at_work(worker):
+        await until_all_is_done(server, receiver, arrived, announced=removal.stored)
+    check_gone(server, arrived, removal)
+    told = [json.loads(each.body)["type"] for each in receiver.received]
+    assert told == (["upload.stored", "object.deleted"] if removal.stored else [])
+    worker.close()

@@ -255,6 +255,7 @@ def test_a_multipart_upload_is_granted_without_checksums_of_the_whole_and_for_lo
         {},
         NOW,
         NOW + 64,
+        scan=LARGE.scan,
     )
     assert large(multipart=True, checksum_sha256="nonsense", content_md5="nonsense") == large(multipart=True)
 
