@@ -16,6 +16,7 @@ from gateway.proof import BLOCK, Proof, Scanner
 from gateway.states import States
 from gateway.uploads import RETRY_AFTER, Outcome, Uploads
 from gateway.worker.clamd import Clamd
+from tests.content.strange_zips import FULL, STORED, File, in_the_middle, long_field
 from tests.memory_storage import MemoryStorage
 from tests.servers.clamd import EICAR, MARKER, ClamdServer
 from tests.test_upload_races import TOKENS, MemoryStore, RealStore, Store
@@ -25,6 +26,7 @@ CLEAN = b"A text that nobody has to fear, however long it is looked at.\n"
 INFECTED = b"A text with " + MARKER + b" in it.\n"
 SCANNING = Outcome(State.SCANNING, retry_after=RETRY_AFTER)
 LIMIT = 25 * 2**20
+ZIP64: Mapping[str, int | bytes] = {"packed": FULL, "unpacked": FULL, "extra": long_field(File())}
 LONG = 120.0  # seconds that nothing here needs
 
 Way = Callable[[Store, Uploads, bytes], Awaitable[Ticket]]
@@ -235,6 +237,37 @@ async def test_an_archive_that_hides_its_content_from_the_scanner_is_rejected_be
     assert await refused(uploads_of(store).complete(Ticket(grant))) is Code.ARCHIVE_TOO_LARGE
     assert await refused(work(store, watching, Ticket(grant))) is Code.ARCHIVE_TOO_LARGE
     assert not watching.begun.is_set()
+
+
+@pytest.mark.threat(13, 14)
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ([File()], Code.INFECTED),
+        ([File(local=ZIP64)], Code.ARCHIVE_TOO_LARGE),
+        ([File(local={"method": STORED})], Code.CONTENT_MISMATCH),
+        ([File(local={"method": STORED}), File(b"b.bin")], Code.INFECTED),
+    ],
+    ids=["infected", "unseen by clamd", "lying", "lying and infected"],
+)
+async def test_a_header_in_the_middle_that_only_the_scan_comes_by_is_looked_at(
+    scanner: Scanner, files: list[File], code: Code
+) -> None:
+    """Clamd has seen all bytes nevertheless, and what it finds is what is said."""
+    store, body = MemoryStore(), in_the_middle(*files)
+    grant = replace(granted(store, body, extension="zip"), content_type="application/zip")
+    await store.put(grant, body)
+    assert await uploads_of(store).complete(Ticket(grant)) == SCANNING
+    assert await refused(work(store, scanner, Ticket(grant))) is code
+    assert await uploads_of(store).status(Ticket(grant)) == Outcome(State.REJECTED, code=code)
+    assert await store.content(grant.key.key) is None
+
+
+async def test_an_archive_with_a_harmless_middle_is_stored(scanner: Scanner) -> None:
+    store, body = MemoryStore(), in_the_middle(File(body=CLEAN))
+    grant = replace(granted(store, body, extension="zip"), content_type="application/zip")
+    await store.put(grant, body)
+    assert (await work(store, scanner, Ticket(grant))).state is State.STORED
 
 
 async def test_an_abort_during_a_scan_wins(upload: Way) -> None:
