@@ -34,7 +34,7 @@ class SecondOpinion(Protocol):
 
 
 class Proof:
-    """Judges what lies in the bucket. `scans` tells which uploads have to be called clean by the scanner."""
+    """Judges what lies in the bucket. `scans` tells for which uploads the policies of now ask the scanner."""
 
     def __init__(
         self,
@@ -50,7 +50,11 @@ class Proof:
         self._scan_limit = scan_limit
         self._scanner = scanner
         self._second_opinion = second_opinion
-        self.scans = scans
+        self._policy_scans = scans
+
+    def scans(self, grant: Grant) -> bool:
+        """Whether the scanner is asked: as it was granted, or as it is demanded by now."""
+        return grant.scan or self._policy_scans(grant.key)
 
     async def objection(self, grant: Grant, at: str, source: Head) -> Code | None:
         """Tell what speaks against the bytes under the key `at`; None when they are proved.
@@ -63,8 +67,8 @@ class Proof:
             return Code.CONTENT_MISMATCH
         media_type = BY_EXTENSION[grant.key.extension]
         front, end = await self._views(media_type, at, source)
-        code = await self._content_objection(grant.key, source.size, front, end)
-        if code is not None or not self.scans(grant.key):
+        code = await self._content_objection(grant, source.size, front, end)
+        if code is not None or not self.scans(grant):
             return code
         if self._scanner is None:
             raise Unscanned
@@ -81,9 +85,9 @@ class Proof:
         )
         return front, end
 
-    async def _content_objection(self, key: ObjectKey, size: int, front: bytes, end: bytes) -> Code | None:
-        media_type = BY_EXTENSION[key.extension]
-        limit = self._scan_limit if self.scans(key) else None
+    async def _content_objection(self, grant: Grant, size: int, front: bytes, end: bytes) -> Code | None:
+        media_type = BY_EXTENSION[grant.key.extension]
+        limit = self._scan_limit if self.scans(grant) else None
         code = objection(media_type, front, size, end, unpacked_limit=limit)
         if (
             code is None
