@@ -6,7 +6,7 @@ numbers, however many bytes they stand for, and is raised in one step, by what f
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from gateway.circuit import AT_ONCE, DEADLINE, PAUSE, Circuit
 from gateway.errors import Code, Refusal
 from gateway.grants.policies import Policy
 from gateway.setting_sources import SettingsError
-from gateway.windows import Window
+from gateway.windows import MARGIN, Window
 
 KEY_PREFIX = (
     "signed-url-gateway"  # before every key in Redis; behind it: what is counted, tenant, policy, quota, window
@@ -38,19 +38,26 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What came of a wish: the counts after it, none where nobody counts, and what refuses it, if anything does."""
-
-    counts: Sequence[Count] = ()
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Limit:
     unit: Unit
     item: RateLimitItem
     place: tuple[str, str]
     cost: int
+
+
+Spent = Sequence[tuple[_Limit, Window]]  # what was counted, and how its window was just after
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What came of a wish: the counts after it, none where nobody counts, and what refuses it, if anything does.
+
+    `spent` is what may be given back.
+    """
+
+    counts: Sequence[Count] = ()
+    refusal: Refusal | None = None
+    spent: Spent = field(default=(), compare=False, repr=False)
 
 
 class Quotas:
@@ -86,13 +93,12 @@ class Quotas:
         self._uncounted(uploads)
         return Tally(refusal=_refusal("Uploads cannot be counted just now", PAUSE) if self._refuses else None)
 
-    async def give_back(self, tenant: str, policy: Policy, uploads: int, size: int) -> None:
-        """Take from the counts what `spend` has counted for uploads that could not begin."""
-        limits = _limits(tenant, policy, uploads, size)
+    async def give_back(self, spent: Spent) -> None:
+        """Take from the counts what `spend` has counted for uploads that could not begin, while its window lasts."""
         if self._circuit is None:
-            await self._take_back(limits)
+            await self._take_back(spent)
         else:
-            await self._circuit.ask(lambda: self._take_back(limits))
+            await self._circuit.ask(lambda: self._take_back(spent))
 
     async def close(self) -> None:
         """Close the connections, if there are any."""
@@ -100,22 +106,27 @@ class Quotas:
             await self._close()
 
     async def _count(self, limits: Sequence[_Limit]) -> Tally:
-        counted: list[_Limit] = []
+        spent: list[tuple[_Limit, Window]] = []
         for limit in limits:
             if not await self._limiter.hit(limit.item, *limit.place, cost=limit.cost):
-                await self._take_back(counted)
-                break
-            counted.append(limit)
-        windows = [await self._window(limit) for limit in limits]
-        counts = [_counted(limit, window) for limit, window in zip(limits, windows, strict=True)]
-        if len(counted) == len(limits):
-            return Tally(counts)
-        wait = max(window.fits_in(limit.cost) for limit, window in zip(limits, windows, strict=True))
-        return Tally(counts, _refusal("The quota of this policy is used up for now", max(wait, 1)))
+                await self._take_back(spent)
+                return await self._refused(limits)
+            spent.append((limit, await self._window(limit)))
+        return Tally([_counted(limit, window) for limit, window in spent], spent=spent)
 
-    async def _take_back(self, limits: Sequence[_Limit]) -> bool:
-        for limit in limits:
-            await self._limiter.hit(limit.item, *limit.place, cost=-limit.cost)
+    async def _refused(self, limits: Sequence[_Limit]) -> Tally:
+        windows = [(limit, await self._window(limit)) for limit in limits]
+        wait = max(window.fits_in(limit.cost) for limit, window in windows)
+        refusal = _refusal("The quota of this policy is used up for now", max(wait, 1))
+        return Tally([_counted(limit, window) for limit, window in windows], refusal)
+
+    async def _take_back(self, spent: Spent) -> bool:
+        """Take back within the window that counted it, and no more than it counts: a next one would grant too much."""
+        for limit, then in spent:
+            window = await self._window(limit)
+            cost = min(limit.cost, window.now)
+            if cost > 0 and window.ends_in <= then.ends_in + MARGIN:
+                await self._limiter.hit(limit.item, *limit.place, cost=-cost)
         return True
 
     async def _window(self, limit: _Limit) -> Window:

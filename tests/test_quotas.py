@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from limits import RateLimitItem
 
 from gateway import create_app, load
 from gateway.circuit import PAUSE
@@ -163,8 +164,9 @@ async def test_a_refused_wish_takes_nothing_of_either_count(quotas: Quotas) -> N
 async def test_what_could_not_begin_is_given_back(quotas: Quotas) -> None:
     films = policy(uploads=2, size=6 * GIB)
     for _ in range(5):
-        assert left(await quotas.spend("shop", films, 1, 5 * GIB)) == {"uploads": 1, "bytes": GIB}
-        await quotas.give_back("shop", films, 1, 5 * GIB)
+        tally = await quotas.spend("shop", films, 1, 5 * GIB)
+        assert left(tally) == {"uploads": 1, "bytes": GIB}
+        await quotas.give_back(tally.spent)
 
 
 async def test_several_uploads_pass_together_or_not_at_all(quotas: Quotas) -> None:
@@ -256,6 +258,42 @@ async def test_whoever_comes_again_when_told_to_is_granted_and_two_seconds_befor
         clock.now += pause
 
 
+@pytest.mark.threat(36)
+@pytest.mark.parametrize("others", [0, 2])
+async def test_what_is_given_back_when_its_window_is_over_makes_no_room_in_the_next(clock: Clock, others: int) -> None:
+    quotas, photos = in_memory(), policy(uploads=3, size=30)
+    clock.now += HOUR - 1
+    late = await quotas.spend("shop", photos, 1, 10)
+    clock.now += 2
+    passed = [granted(await quotas.spend("shop", photos, 1, 10)) for _ in range(others)]
+    await quotas.give_back(late.spent)
+    clock.now += HOUR - 2
+    passed += [granted(await quotas.spend("shop", photos, 1, 10)) for _ in range(9)]
+    assert sum(passed) == 3
+
+
+@pytest.mark.threat(36)
+async def test_uploads_that_bytes_refuse_as_the_window_turns_make_no_room_in_the_next(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quotas, photos = in_memory(), policy(uploads=3, size=10)
+    clock.now += HOUR - 1
+    assert granted(await quotas.spend("shop", photos, 1, 10))
+    hit = quotas._limiter.hit
+
+    async def slow(item: RateLimitItem, *place: str, cost: int) -> bool:
+        counted = await hit(item, *place, cost=cost)
+        if not counted:
+            clock.now += 2
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(quotas._limiter, "hit", slow)
+        assert not granted(await quotas.spend("shop", photos, 1, 10))
+    clock.now += HOUR - 2
+    assert sum([granted(await quotas.spend("shop", photos, 1, 0)) for _ in range(9)]) == 3
+
+
 async def test_in_no_window_much_more_is_granted_than_in_two(clock: Clock) -> None:
     """The bound of counting by two numbers: twice the quota in any hour, and the quota on average."""
     quotas, photos, times = in_memory(), policy(uploads=60), []
@@ -317,6 +355,23 @@ async def test_time_passes_in_redis_as_it_does_here(fresh: RedisServer) -> None:
         assert 0 <= last.counts[0].remaining <= 1
 
 
+@pytest.mark.threat(36)
+async def test_in_redis_too_nothing_is_given_back_when_its_window_is_over(fresh: RedisServer) -> None:
+    key = f"{KEY_PREFIX}:{{uploads/shop/photos/10/3600/second}}"
+    async with counting(fresh) as quotas:
+        photos = policy(uploads=10)
+        assert granted(await quotas.spend("shop", photos, 1, 1))
+        fresh.say(f"PEXPIRE {key} {(HOUR + 60) * 1000}")  # a minute before its window ends
+        tally = await quotas.spend("shop", photos, 4, 4)
+        fresh.say(f"PEXPIRE {key} {(HOUR - 60) * 1000}")
+        assert granted(await quotas.spend("shop", photos, 3, 3))
+        await quotas.give_back(tally.spent)
+        assert fresh.say(f"GET {key}").splitlines()[1] == "3"
+        fresh.say("FLUSHALL")  # it may evict, or lose, what it holds
+        await quotas.give_back(tally.spent)
+        assert fresh.keys() == []
+
+
 # Redis may be down.
 
 
@@ -343,10 +398,11 @@ async def test_without_redis_uploads_are_granted_uncounted_and_counted_again_whe
 ) -> None:
     ear, photos = Ear(), policy(uploads=2)
     async with counting(mortal, refuses=False, clock=clock.time, uncounted=ear) as quotas:
-        assert left(await quotas.spend("shop", photos, 1, 1)) == {"uploads": 1}
+        first = await quotas.spend("shop", photos, 1, 1)
+        assert left(first) == {"uploads": 1}
         mortal.kill()
         assert [await quotas.spend("shop", photos, 1, 1) for _ in range(20)] == [Tally()] * 20
-        await quotas.give_back("shop", photos, 1, 1)
+        await quotas.give_back(first.spent)
         assert ear.heard == [1] * 20
         mortal.start()
         assert await quotas.spend("shop", photos, 3, 3) == Tally()

@@ -16,7 +16,7 @@ from gateway.http.heads import FIELDS
 from gateway.http.origin import Origin
 from gateway.http.problems import REQUEST_ID
 from gateway.http.rate_limits import rate_limits
-from gateway.quotas import Quotas
+from gateway.quotas import Quotas, Spent
 from gateway.s3.bucket import Bucket, check_grant_token
 from gateway.s3.credentials import CredentialSource
 from gateway.s3.part_uploads import PartUploads
@@ -128,7 +128,7 @@ class AuthenticatedCall(Call):
     """A call by a principal."""
 
     principal: Principal
-    _spent: tuple[Policy, int, int] | None = None
+    _spent: Spent = ()
 
     async def authenticate(self) -> None:
         """Find out who calls; raises `unauthenticated`."""
@@ -165,21 +165,21 @@ class AuthenticatedCall(Call):
             return
         self.bucket()
         await self.credentials()
-        spent = policy, len(grants), sum(grant.size for grant in grants)
-        tally = await self.gateway.quotas.spend(self.principal.tenant, *spent)
+        size = sum(grant.size for grant in grants)
+        tally = await self.gateway.quotas.spend(self.principal.tenant, policy, len(grants), size)
         refusal = tally.refusal
         self.scope[HEADERS] += rate_limits(policy.name, tally.counts, None if refusal is None else refusal.retry_after)
         if refusal is not None:
             raise refusal
-        self._spent = spent if tally.counts else None
+        self._spent = tally.spent
 
     async def begun(self, upload: Awaitable[Ticket]) -> Ticket:
         """Return the ticket of a multipart upload; where it cannot begin, what was counted for it is given back."""
         try:
             return await upload
         except Refusal:
-            if self._spent is not None:
-                await self.gateway.quotas.give_back(self.principal.tenant, *self._spent)
+            if self._spent:
+                await self.gateway.quotas.give_back(self._spent)
             raise
 
     @property
