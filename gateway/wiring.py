@@ -29,6 +29,7 @@ from gateway.worker.queue import Queue
 from gateway.worker.reaper import Reaper
 from gateway.worker.reports import ReportedDelivery, ReportedScanner
 from gateway.worker.sqs import SqsQueue
+from gateway.worker.turns import Turns
 from gateway.worker.webhooks import Webhooks, configured
 
 WORK_WITHIN = 43_200.0  # seconds that a worker waits for one upload: SQS keeps a message in hand no longer
@@ -139,7 +140,8 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
     queue = crashing(SqsQueue(session, events_queue, settings.region), "queue", crash_at)
     networks = [ip_network(text) for text in settings.webhook_networks]
     delivery = ReportedDelivery(Webhooks(configured(settings), clock, networks=networks), stopwatch, report)
-    announcer = crashing(Announcer(storage, foundation.tokens, delivery), "announcer", crash_at)
+    turns = Turns(delivery, stopwatch, (tempo or Tempo()).hands)
+    announcer = crashing(Announcer(storage, foundation.tokens, turns), "announcer", crash_at)
     handling = Handling(States(storage, secrets.token_urlsafe), foundation.uploads, announcer)
     consumer = Consumer(
         queue,

@@ -196,9 +196,14 @@ class Consumer:
 
 
 def delay(deliveries: int, again: Again, random: float) -> int:
-    """Return the seconds until a message comes again: more after each delivery, the last quarter at random."""
+    """Return the seconds until a message comes again: more after each delivery, the last quarter at random.
+
+    SQS counts a delivery also where nothing was tried for want of a turn. So such messages are spread further: those
+    that came together do not come together again, and most find a turn long before they are dead.
+    """
     longest: int = min(FIRST_AGAIN * 4 ** min(deliveries - 1, 8), again.value)
-    return round(longest * (0.75 + random / 4))
+    spread = 0.75 if again is Again.TURN else 0.25
+    return round(longest * (1 - spread + spread * random))
 
 
 def _line(handled: Handled, seconds: float, deliveries: int, again_in: int | None) -> Mapping[str, object]:

@@ -16,12 +16,14 @@ from gateway.s3.storage import Head
 from gateway.states import States
 from gateway.uploads import Uploads
 from gateway.worker.events import Appeared
+from gateway.worker.turns import NoTurn
 from gateway.worker.webhooks import Undelivered
 
 FOREIGN: Final = "foreign"  # no upload of ours, or a copy that only a claim names
 SUPERSEDED: Final = "superseded"  # something else lies there by now, and has an event of its own
 ANNOUNCED: Final = "announced"
 UNDELIVERED: Final = "undelivered"
+POSTPONED: Final = "postponed"
 
 
 class Again(Enum):
@@ -29,6 +31,7 @@ class Again(Enum):
 
     COMPLETION = 900
     ANNOUNCEMENT = 21_600
+    TURN = 36_000
 
 
 # A store or scanner that is out, and bytes that changed five times while they were proved. All else is final.
@@ -70,6 +73,8 @@ class Handling:
             return Handled(FOREIGN)
         try:
             return Handled(await self._outcome(key, event), key)
+        except NoTurn:
+            return Handled(POSTPONED, key, Again.TURN)
         except Undelivered:
             return Handled(UNDELIVERED, key, Again.ANNOUNCEMENT)
         except Refusal as refusal:
@@ -83,6 +88,7 @@ class Handling:
             return await self._complete(key)
         if event.key != key.state_key or event.etag not in {None, head.etag.strip('"')}:
             return SUPERSEDED
+        await self._uploads.make_good(key, head, marker)
         await self._announcer.announce(key, head, marker)
         return ANNOUNCED
 

@@ -36,6 +36,10 @@ class Undelivered(Exception):  # noqa: N818 - an answer that the worker goes on 
     """The application does not have the announcement yet: it is to be tried again. The text says why, for the log."""
 
 
+class Unanswered(Undelivered):
+    """The application said nothing, or nothing that is HTTP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a tenant's application listens, and the secrets (`whsec_…`) that sign what it hears, newest last."""
@@ -89,13 +93,16 @@ class Webhooks:
         return tenant in self._targets
 
     async def deliver(self, tenant: str, announcement: Announcement) -> None:
-        """Return when the target has taken the announcement, or is gone for good (410); raises Undelivered."""
+        """Return when the target has taken the announcement, or is gone for good (410).
+
+        Raises Undelivered, and Unanswered where there was no answer.
+        """
         target = self._targets[tenant]
         try:
             async with asyncio.timeout(self._deadline):
                 status = await self._post(target, announcement)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise Undelivered(_reason(error)) from None  # some errors repeat what the receiver said
+            raise Unanswered(_reason(error)) from None  # some errors repeat what the receiver said
         if status == httpx.codes.GONE:
             _log.warning("The webhook of tenant %s answers 410 Gone: %s is dropped", tenant, announcement.id)
         elif not httpx.codes.is_success(status):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
+from gateway.s3.documents import MOST_DELIVERIES
 from gateway.worker.consumer import Consumer, Tempo, delay
 from gateway.worker.events import Appeared
 from gateway.worker.handling import Again, Handled
@@ -186,6 +187,13 @@ def test_a_webhook_that_nobody_takes_is_tried_for_more_than_a_day() -> None:
     assert began[-1] - began[0] > 24 * HOUR
 
 
+def test_a_message_without_a_turn_is_no_sooner_dead_than_one_that_nobody_takes() -> None:
+    """On average; and a pause stays below the twelve hours that SQS hides a message at most."""
+    spans = {again: sum(delay(number, again, 0.5) for number in range(1, MOST_DELIVERIES)) for again in Again}
+    assert spans[Again.TURN] > spans[Again.ANNOUNCEMENT] > 24 * HOUR
+    assert delay(MOST_DELIVERIES, Again.TURN, 1) <= 11 * HOUR
+
+
 @given(
     deliveries=st.integers(min_value=1, max_value=10**6),
     again=st.sampled_from(Again),
@@ -193,9 +201,10 @@ def test_a_webhook_that_nobody_takes_is_tried_for_more_than_a_day() -> None:
 )
 def test_a_pause_grows_and_is_spread_and_bounded(deliveries: int, again: Again, random: float) -> None:
     pause = delay(deliveries, again, random)
-    assert 3 <= pause <= again.value
+    least = 0.25 if again is Again.TURN else 0.75
+    assert 1 <= pause <= again.value
     assert pause <= delay(deliveries, again, 1)
-    assert pause >= round(delay(deliveries, again, 1) * 0.75) - 1
+    assert pause >= round(delay(deliveries, again, 1) * least) - 1
     assert delay(deliveries + 1, again, random) >= pause
 
 
