@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.errors import Refusal
-from gateway.worker.events import Appeared, appeared, is_test
+from gateway.worker.events import Appeared, appeared
 from gateway.worker.handling import Again, Handled
 from gateway.worker.queue import Message, Queue
 from gateway.worker.reports import Clock, Report, milliseconds
@@ -24,6 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds without the queue, doubled fro
 FIRST_AGAIN = 5  # seconds until a message comes again; four times as long after each further delivery
 LAST_WORDS = 5.0  # seconds for the calls at the very end
 FAILED = "failed"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,11 @@ class Consumer:
 
     async def _handled(self, message: Message) -> int | None:
         """Have all events of a message handled; return after how many seconds it has to come again, if it has."""
-        events = appeared(message.body)
-        if not events and not is_test(message.body):
-            log.warning("a message that tells of no object that appeared was deleted")
+        try:
+            events = appeared(message.body)
+        except ValueError:  # whoever looks at the dead letters may know what it is
+            log.warning("a message is no notification of S3's")
+            return self._told(Handled(UNREADABLE, again=Again.COMPLETION), 0, message)
         delays = [await self._delay_after(event, message) for event in events]
         return max((delay for delay in delays if delay is not None), default=None)
 
@@ -190,8 +193,12 @@ class Consumer:
         except Exception:  # a bug: it may be none of this upload's, and waits for whoever repairs it
             log.exception("an event could not be handled")
             handled = Handled(FAILED, again=Again.COMPLETION)
+        return self._told(handled, self._clock() - began, message)
+
+    def _told(self, handled: Handled, seconds: float, message: Message) -> int | None:
+        """Report what came of it, and return when it has to come again, if it has."""
         again_in = None if handled.again is None else delay(message.deliveries, handled.again, self._random())
-        self._report(_line(handled, self._clock() - began, message.deliveries, again_in))
+        self._report(_line(handled, seconds, message.deliveries, again_in))
         return again_in
 
 

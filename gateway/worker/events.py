@@ -1,6 +1,7 @@
-"""Events: what S3 tells a queue of objects that appeared. Pure.
+"""Events: what S3 tells a queue of objects that appeared, itself or through SNS. Pure.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
 """
 
 import json
@@ -18,31 +19,41 @@ class Appeared:
 
 
 def appeared(body: str) -> Sequence[Appeared]:
-    """Read a notification; S3's test event, other events and what is no notification tell of nothing."""
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    records = message.get("Records") if isinstance(message, dict) else None
-    found = map(_appeared, records) if isinstance(records, list) else ()
-    return [each for each in found if each is not None]
+    """Read a notification; other events tell of nothing, and neither does the one with which S3 tries the queue.
+
+    Raises ValueError for what is no notification of S3's.
+    """
+    match _parsed(body):
+        case {"Type": "Notification", "Message": str(inner)}:
+            return _told(_parsed(inner))
+        case message:
+            return _told(message)
 
 
-def is_test(body: str) -> bool:
-    """Whether this is the event that S3 sends when notifications are set up."""
+def _parsed(text: str) -> object:
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(message, dict) and message.get("Event") == "s3:TestEvent"
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _told(message: object) -> Sequence[Appeared]:
+    match message:
+        case {"Event": "s3:TestEvent"}:
+            return []
+        case {"Records": [*records]}:
+            found = map(_appeared, records)
+            return [each for each in found if each is not None]
+        case _:
+            raise ValueError("no notification")
 
 
 def _appeared(record: object) -> Appeared | None:
     match record:
-        case {"eventName": str(name), "s3": {"object": {"key": str(key), **told}}} if "ObjectCreated:" in name:
-            return Appeared(unquote_plus(key), _etag(told))
+        case {"eventName": str(name), "s3": {"object": {"key": str(key), **told}}}:
+            return Appeared(unquote_plus(key), _etag(told)) if "ObjectCreated:" in name else None
         case _:
-            return None
+            raise ValueError("no event of S3's")
 
 
 def _etag(told: Mapping[object, object]) -> str | None:

@@ -25,6 +25,7 @@ from tests.worker.memory_queue import MemoryQueue
 KEY = ObjectKey("default", "photos", "0123456789abcdef0123456789abcdef", "txt")
 STORED = Handled("stored", KEY)
 HOUR = 3600.0
+REMOVED = json.dumps({"Records": [{"eventName": "ObjectRemoved:Delete", "s3": {"object": {"key": "a"}}}]})
 TEST_EVENT = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"})
 
 
@@ -227,27 +228,78 @@ def test_a_message_of_several_events_is_deleted_when_all_are_handled_for_good() 
     assert seen == ["a", "b", "a", "b"]
 
 
-@pytest.mark.parametrize("body", ["", "nonsense", "[]", '{"Records": 1}', '{"Records": []}', "[" * 100_000, "\ud800"])
-def test_what_tells_of_nothing_is_deleted_and_logged_once(body: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"Records": 1}',
+        '{"Records": [1]}',
+        '{"Records": [{"eventName": "INSERT", "dynamodb": {}}]}',
+        '{"Records": [{"eventName": "ObjectCreated:Put", "s3": {"object": {}}}]}',
+        '{"Type": "Notification", "Message": "hello"}',
+        '{"Type": "SubscriptionConfirmation", "Message": "{}"}',
+        '{"detail-type": "Object Created", "source": "aws.s3", "detail": {"object": {"key": "a"}}}',
+        "[" * 100_000,
+        "\ud800",
+    ],
+)
+def test_what_is_no_notification_is_kept_and_counted_and_ends_among_the_dead(
+    body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines: list[Mapping[str, object]] = []
+
+    async def scenario() -> MemoryQueue:
+        queue, work = MemoryQueue(clock), Work()
+        queue.send(body)
+        await run_for(24 * HOUR, consumer_of(queue, work, lines))
+        assert work.began == []
+        return queue
+
+    queue = played(scenario)
+    assert (queue.dead, queue.kept) == ([body], [])
+    assert lines[0] == {"event": "upload", "outcome": "unreadable", "ms": 0, "deliveries": 1, "again_in": 5}
+    assert caplog.messages == ["a message is no notification of S3's"] * len(lines) == [caplog.messages[0]] * 12
+
+
+@pytest.mark.parametrize(
+    "body", [TEST_EVENT, json.dumps({"Type": "Notification", "Message": TEST_EVENT}), '{"Records": []}', REMOVED]
+)
+def test_a_notification_that_tells_of_no_upload_is_deleted_in_silence(
+    body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines: list[Mapping[str, object]] = []
+
     async def scenario() -> None:
         queue, work = MemoryQueue(clock), Work()
         queue.send(body)
-        await run_for(1, consumer_of(queue, work))
+        await run_for(1, consumer_of(queue, work, lines))
         assert (queue.kept, work.began) == ([], [])
 
     played(scenario)
-    assert caplog.messages == ["a message that tells of no object that appeared was deleted"]
+    assert (caplog.messages, lines) == ([], [])
 
 
-def test_the_event_with_which_s3_tries_the_queue_is_deleted_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
+def test_what_comes_through_sns_is_unwrapped() -> None:
+    envelope = {
+        "Type": "Notification",
+        "MessageId": "dc1e94d9-56c5-5e96-808d-cc7f68faa162",
+        "TopicArn": "arn:aws:sns:us-east-2:111122223333:ExampleTopic1",
+        "Subject": "Amazon S3 Notification",
+        "Message": told_of(KEY.upload_key),
+        "SignatureVersion": "1",
+    }
+
+    async def scenario() -> list[tuple[float, str]]:
         queue, work = MemoryQueue(clock), Work()
-        queue.send(TEST_EVENT)
+        queue.send(json.dumps(envelope))
         await run_for(1, consumer_of(queue, work))
-        assert (queue.kept, work.began) == ([], [])
+        assert queue.kept == []
+        return work.began
 
-    played(scenario)
-    assert caplog.messages == []
+    assert [key for _, key in played(scenario)] == [KEY.upload_key]
 
 
 def test_no_more_are_in_hand_than_there_are_hands_and_a_free_hand_takes_the_next() -> None:
