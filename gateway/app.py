@@ -128,6 +128,7 @@ def _wire(
         bucket=Bucket(settings.public_endpoint(), settings.region),
         credentials=CredentialSource(foundation.session.get_credentials),
         storage=foundation.storage,
+        close_foundation=foundation.close,
         uploads=foundation.uploads,
         quotas=counts,
         clock=lambda: int(clock()),

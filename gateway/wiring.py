@@ -43,6 +43,13 @@ class Foundation:
     storage: Storage
     tokens: Tokens
     uploads: Uploads
+    libmagic: Libmagic | None
+
+    def close(self) -> None:
+        """Let threads and connections go."""
+        self.storage.close()
+        if self.libmagic is not None:
+            self.libmagic.close()
 
 
 def lay_foundation(
@@ -60,12 +67,13 @@ def lay_foundation(
     session = open_session(settings.region, credentials)
     storage = crashing(_storage(settings, session), "storage", settings.crash_at)
     tokens = settings.tokens()
+    libmagic = Libmagic() if settings.magic else None
     proof = Proof(
         storage,
         scans=scans(settings),
         scan_limit=settings.scan_limit,
         scanner=scanner,
-        second_opinion=Libmagic() if settings.magic else None,
+        second_opinion=libmagic,
     )
     uploads = Uploads(
         storage,
@@ -75,7 +83,7 @@ def lay_foundation(
         answer_within=answer_within,
         copy_threshold=settings.copy_threshold,
     )
-    return Foundation(session, storage, tokens, uploads)
+    return Foundation(session, storage, tokens, uploads, libmagic)
 
 
 def _storage(settings: Settings, session: boto3.Session) -> S3Storage:
@@ -107,12 +115,12 @@ class Worker:
     consumer: Consumer
     checks: Sequence[Check]
     queue: Queue
-    storage: Storage
+    foundation: Foundation
 
     def close(self) -> None:
         """Let threads and connections go."""
         self.queue.close()
-        self.storage.close()
+        self.foundation.close()
 
 
 def create_worker(  # noqa: PLR0913 - what only a command knows
@@ -152,7 +160,7 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
         tempo=tempo,
     )
     checks = [queue.check, storage.check, *([] if clamd is None else [clamd.check])]
-    return Worker(consumer, checks, queue, storage)
+    return Worker(consumer, checks, queue, foundation)
 
 
 def create_reaper(settings: Settings, credentials: Credentials | None = None, *, dry_run: bool = False) -> Reaper:
@@ -161,4 +169,7 @@ def create_reaper(settings: Settings, credentials: Credentials | None = None, *,
     foundation = lay_foundation(settings, credentials, scanner=scanner, answer_within=WORK_WITHIN)
     policies = [policy for tenant in settings.tenants.values() for policy in tenant.policies.values()]
     lifetimes = [max(policy.ticket_expires_in, policy.multipart_expires_in) for policy in policies]
-    return Reaper(foundation.storage, foundation.uploads, longest_ticket=max(lifetimes, default=0), dry_run=dry_run)
+    longest_ticket = max(lifetimes, default=0)
+    return Reaper(
+        foundation.storage, foundation.uploads, longest_ticket=longest_ticket, dry_run=dry_run, close=foundation.close
+    )

@@ -6,8 +6,9 @@ import ctypes.util
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from gateway.markers import State
 from gateway.proof import Proof
 from gateway.setting_sources import SettingsError
 from gateway.uploads import Outcome, Uploads
+from gateway.wiring import create_reaper, create_worker
 from tests.cli.commands import OFFLINE, run
 from tests.content.corpus import CORPUS, Sample
-from tests.gateways import make_app
+from tests.gateways import make_app, settings
 from tests.http.routes.flow import NOWHERE, TENANTS
 from tests.test_upload_races import TOKENS, MemoryStore
 
@@ -238,6 +240,39 @@ def test_settings_ask_for_it() -> None:
     assert make_app(NOWHERE, tenants=TENANTS).state.gateway.uploads._proof._second_opinion is None
     app = make_app(NOWHERE, tenants=TENANTS, magic=True)
     assert isinstance(app.state.gateway.uploads._proof._second_opinion, Libmagic)
+
+
+def gateway_that_asks() -> tuple[Uploads, Callable[[], Awaitable[None]]]:
+    gateway = make_app(NOWHERE, tenants=TENANTS, magic=True).state.gateway
+    return gateway.uploads, gateway.close
+
+
+def worker_that_asks() -> tuple[Uploads, Callable[[], Awaitable[None]]]:
+    found, queue = settings(NOWHERE, tenants=TENANTS, magic=True), f"{NOWHERE.endpoint}/000000000000/events"
+    worker = create_worker(found, queue, clock=lambda: 0, stopwatch=lambda: 0, report=lambda _: None)
+    return worker.foundation.uploads, partial(asyncio.to_thread, worker.close)
+
+
+def reaper_that_asks() -> tuple[Uploads, Callable[[], Awaitable[None]]]:
+    reaper = create_reaper(settings(NOWHERE, tenants=TENANTS, magic=True))
+    return reaper._uploads, partial(asyncio.to_thread, reaper.close)
+
+
+@pytest.mark.parametrize("made", [gateway_that_asks, worker_that_asks, reaper_that_asks])
+async def test_its_threads_are_let_go_with_all_else(
+    made: Callable[[], tuple[Uploads, Callable[[], Awaitable[None]]]],
+) -> None:
+    others = set(threading.enumerate())
+    uploads, close = made()
+    opinion = uploads._proof._second_opinion
+    assert isinstance(opinion, Libmagic)
+    opinion._deadline = LONG
+    assert not await opinion.agrees(PNG, HTML)
+    threads = [thread for thread in set(threading.enumerate()) - others if thread.name == "libmagic"]
+    assert len(threads) == 1
+    await close()
+    await asyncio.to_thread(threads[0].join, LONG)
+    assert not threads[0].is_alive()
 
 
 def test_python_magic_that_is_not_installed_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ class Gateway:
     bucket: Bucket
     credentials: CredentialSource
     storage: Storage
+    close_foundation: Callable[[], None]
     uploads: Uploads
     quotas: Quotas
     clock: Callable[[], int]
@@ -48,7 +49,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Let threads and connections go."""
-        self.storage.close()
+        self.close_foundation()
         self.credentials.close()
         await self.authenticator.aclose()
         await self.quotas.close()

@@ -75,20 +75,31 @@ class Leftover:
 class Reaper:
     """Sweeps the bucket. `seen` counts the keys and multipart uploads that it has looked at."""
 
-    def __init__(
-        self, storage: Storage, uploads: Uploads, *, longest_ticket: int, dry_run: bool = False, at_once: int = AT_ONCE
+    def __init__(  # noqa: PLR0913 - what it stands on, and how far it goes
+        self,
+        storage: Storage,
+        uploads: Uploads,
+        *,
+        longest_ticket: int,
+        dry_run: bool = False,
+        at_once: int = AT_ONCE,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take what the use cases stand on; no ticket lives longer than `longest_ticket` seconds."""
+        """Take what the use cases stand on; no ticket lives longer than `longest_ticket` seconds.
+
+        `close` lets go of what they stand on.
+        """
         self.seen = 0
         self._storage = storage
         self._uploads = uploads
         self._longest_ticket = longest_ticket
         self._dry_run = dry_run
         self._at_once = at_once
+        self._close = close
 
     def close(self) -> None:
         """Let threads and connections go."""
-        self._storage.close()
+        self._close()
 
     async def sweep(self, now: int, older_than: int, tell: Callable[[Leftover], None]) -> None:
         """Tell what was left longer ago than `older_than` seconds, and all parts, with what has become of each.

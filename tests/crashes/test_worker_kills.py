@@ -205,7 +205,7 @@ async def test_a_worker_that_is_killed_after_any_step_leaves_what_another_brings
 
 async def steps_of(worker: Worker, server: S3Server, receiver: Receiver, arrived: Arrived) -> list[str]:
     """Have a worker do its work undisturbed, and name every step of it, as a fresh process counts them."""
-    storage, queue = worker.storage, worker.queue
+    storage, queue = worker.foundation.storage, worker.queue
     assert isinstance(storage, Crashing)
     assert isinstance(queue, Crashing)
     async with at_work(worker):
