@@ -17,7 +17,7 @@ from gateway.grants.tokens import Tokens
 from gateway.http import bodies
 from gateway.http.schemas import rfc3339
 from gateway.markers import Marker, State
-from gateway.objects import stored_object
+from gateway.objects import StoredObject, stored_object
 from gateway.s3.bucket import GRANT_METADATA
 from gateway.s3.storage import Head, Storage
 
@@ -57,39 +57,55 @@ class Announcer:
     async def announce(self, key: ObjectKey, head: Head, marker: Marker) -> None:
         """Announce a marker, whose own head is `head`, to the key's tenant if it listens.
 
-        Raises Undelivered, and `storage-unavailable`.
+        Raises Undelivered, `storage-unavailable`, and `not-found` where the grant that lies there does not open: the
+        API may have a newer secret than this worker.
         """
         if marker.state in TYPES and self._delivery.hears(key.tenant):
             announcement = await self._announcement(key, head, marker)
             if announcement is not None:
                 await self._delivery.deliver(key.tenant, announcement)
 
+    async def announce_object(self, key: ObjectKey) -> bool:
+        """Announce as stored what lies under the key, its marker being gone; tell whether anything does.
+
+        Raises Undelivered, and `storage-unavailable`.
+        """
+        found = await self._found(key)
+        if found is None:
+            return False
+        if self._delivery.hears(key.tenant):
+            told = {**_identity(key, None), **self._stored(found)}
+            await self._delivery.deliver(key.tenant, _announcement(TYPES[State.STORED], key, found.stored_at, told))
+        return True
+
     async def _announcement(self, key: ObjectKey, head: Head, marker: Marker) -> Announcement | None:
         """Describe what happened; None where a stored object is gone already, which its deletion announces."""
         grant = self._grant(key, head)
-        told = _identity(key if grant is None else grant.key, grant)
+        key = key if grant is None else grant.key
+        told = _identity(key, grant)
         if marker.state is State.STORED:
-            stored = await self._stored(key if grant is None else grant.key)
+            stored = await self._found(key)
             if stored is None:
                 return None
-            told |= stored
+            told |= self._stored(stored)
         elif marker.state is State.REJECTED:
             told |= _rejected(grant, marker.code or Code.CONTENT_MISMATCH)
         return _announcement(TYPES[marker.state], key, head.last_modified, told)
 
     def _grant(self, key: ObjectKey, head: Head) -> Grant | None:
-        """Open the grant that lies with the marker: a deletion's may have none, and secrets are rotated."""
-        try:
-            grant = self._tokens.open_grant(head.metadata.get(GRANT_METADATA, ""))
-        except Refusal:
+        """Open the grant that lies with the marker: a deletion's may have none. Raises `not-found`."""
+        if GRANT_METADATA not in head.metadata:
             return None
-        return grant if grant.key.upload_key == key.upload_key else None
+        grant = self._tokens.open_grant(head.metadata[GRANT_METADATA])
+        if grant.key.upload_key != key.upload_key:
+            raise Refusal(Code.NOT_FOUND)
+        return grant
 
-    async def _stored(self, key: ObjectKey) -> dict[str, object] | None:
+    async def _found(self, key: ObjectKey) -> StoredObject | None:
         target = await self._storage.head(key.key)
-        if target is None:
-            return None
-        found = stored_object(key, target)
+        return None if target is None else stored_object(key, target)
+
+    def _stored(self, found: StoredObject) -> dict[str, object]:
         return {**bodies.stored(found), "receipt": bodies.receipt(self._tokens, found, found.stored_at)}
 
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
-from gateway.markers import Marker, State
+from gateway.markers import Marker
 from gateway.s3.storage import Head
 from gateway.states import States
 from gateway.uploads import Uploads
@@ -42,7 +42,10 @@ class Announcing(Protocol):
     """Tells applications of markers."""
 
     async def announce(self, key: ObjectKey, head: Head, marker: Marker) -> None:
-        """Announce the marker that lies under the key's state as `head`; raises Undelivered."""
+        """Announce the marker that lies under the key's state as `head`; raises Undelivered, and refusals."""
+
+    async def announce_object(self, key: ObjectKey) -> bool:
+        """Announce as stored what lies under the key, its marker being gone; tell whether anything does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +88,22 @@ class Handling:
     async def _outcome(self, key: ObjectKey, event: Appeared) -> str:
         head, marker = await self._states.look(key)
         if head is None or marker is None:
-            return await self._complete(key)
+            return await self._complete(key, gone=head is None)
         if event.key != key.state_key or event.etag not in {None, head.etag.strip('"')}:
             return SUPERSEDED
         await self._uploads.make_good(key, head, marker)
         await self._announcer.announce(key, head, marker)
         return ANNOUNCED
 
-    async def _complete(self, key: ObjectKey) -> State:
-        ticket = await self._uploads.granted(key)
-        while (outcome := await self._uploads.complete(ticket)).state is State.PROMOTING:
-            pass  # a large copy goes on; each answer took its time
-        if outcome.state is State.SCANNING:  # this worker was given no scanner
-            raise Refusal(Code.SCANNER_UNAVAILABLE)
-        return outcome.state
+    async def _complete(self, key: ObjectKey, *, gone: bool) -> str:
+        try:
+            ticket = await self._uploads.granted(key)
+        except Refusal as refusal:
+            # The lifecycle rule has emptied the key, and this event lay among the dead letters meanwhile.
+            if gone and refusal.code is Code.NOT_UPLOADED and await self._announcer.announce_object(key):
+                return ANNOUNCED
+            raise
+        return (await self._uploads.conclude(ticket)).state
 
 
 def _upload_of(text: str) -> ObjectKey | None:

@@ -242,18 +242,36 @@ async def test_what_came_by_a_form_is_announced_by_the_marker_over_its_claim() -
     )
 
 
-@pytest.mark.parametrize("grant", ["sealed with a secret that is gone", "another upload's"])
-async def test_a_grant_that_says_nothing_of_this_upload_is_not_told(grant: str) -> None:
+@pytest.mark.parametrize("state", [State.STORED, State.REJECTED, State.DELETED])
+@pytest.mark.parametrize("grant", ["sealed with a secret that is not known here", "another upload's"])
+async def test_a_grant_that_does_not_open_is_not_passed_over(grant: str, state: State) -> None:
     storage = MemoryStorage(NOW)
-    arrive(storage, body=b"\x7fELF")
-    await rejected(storage)
-    stored = storage.objects[KEY.upload_key]
-    others = TOKENS.seal_grant_token(replace(GRANT, key=replace(KEY, name="f" * 32)))
+    await reached(storage, state)
     if grant == "another upload's":
-        metadata = {**stored.head.metadata, "grant": others}
-        storage.objects[KEY.upload_key] = replace(stored, head=replace(stored.head, metadata=metadata))
-    tokens = TOKENS if grant == "another upload's" else tokens_of(f"another-{SECRET_KEY}")
-    (announcement,) = await told(storage, tokens=tokens)
+        others = TOKENS.seal_grant_token(replace(GRANT, key=replace(KEY, name="f" * 32)))
+        with_grant(storage, others)
+    with pytest.raises(Refusal) as caught:
+        await told(storage, tokens=TOKENS if grant == "another upload's" else tokens_of(f"another-{SECRET_KEY}"))
+    assert caught.value.code is Code.NOT_FOUND
+    storage = MemoryStorage(NOW)
+    await reached(storage, state)
+    assert len(await told(storage, tokens=tokens_of(SECRET_KEY, f"newer-{SECRET_KEY}"))) == 1
+
+
+async def test_content_under_its_own_address_is_not_missed_where_the_grant_does_not_open() -> None:
+    storage, key = MemoryStorage(NOW), replace(KEY, name=sha256(BODY).hexdigest(), upload_name="a" * 32)
+    grant = replace(GRANT, key=key)
+    arrive(storage, grant)
+    await uploads_of(storage).complete(Ticket(grant))
+    with pytest.raises(Refusal, match="not-found"):
+        await told(storage, key, tokens_of(f"another-{SECRET_KEY}"))
+
+
+async def test_a_rejection_is_announced_where_nothing_tells_what_was_granted() -> None:
+    storage = MemoryStorage(NOW)
+    await reached(storage, State.REJECTED)
+    with_grant(storage, None)
+    (announcement,) = await told(storage)
     assert message(announcement)["data"] == {
         **IDENTITY,
         "filename": None,
@@ -263,6 +281,46 @@ async def test_a_grant_that_says_nothing_of_this_upload_is_not_told(grant: str) 
         "size": None,
         "problem": {"code": "size-mismatch", "detail": Code.SIZE_MISMATCH.sentence},
     }
+
+
+@pytest.mark.parametrize("key", [KEY, replace(KEY, name=f"{NAME}form")])
+async def test_what_is_stored_is_announced_to_the_byte_as_ever_when_its_marker_is_gone(key: ObjectKey) -> None:
+    storage, grant = MemoryStorage(NOW), replace(GRANT, key=key, checksum_sha256=None, exact=not key.by_form)
+    arrive(storage, grant)
+    await uploads_of(storage).complete(Ticket(grant))
+    before = await told(storage, key)
+    storage.objects = {name: stored for name, stored in storage.objects.items() if name == key.key}
+    storage.now += 12 * 86_400
+    deliveries = Deliveries()
+    assert await Announcer(storage, TOKENS, deliveries).announce_object(ObjectKey.parse_upload_key(key.upload_key))
+    assert deliveries.taken == before
+
+
+async def test_where_nothing_is_stored_nothing_is_announced() -> None:
+    storage, deliveries, others = MemoryStorage(NOW), Deliveries(), Deliveries("other")
+    assert not await Announcer(storage, TOKENS, deliveries).announce_object(KEY)
+    await reached(storage, State.STORED)
+    assert await Announcer(storage, TOKENS, others).announce_object(KEY)
+    assert (deliveries.taken, others.taken) == ([], [])
+
+
+async def reached(storage: MemoryStorage, state: State) -> None:
+    """Bring the upload to a state."""
+    arrive(storage, body=b"\x7fELF" if state is State.REJECTED else BODY)
+    if state is State.REJECTED:
+        await rejected(storage)
+        return
+    await uploads_of(storage).complete(Ticket(GRANT))
+    if state is State.DELETED:
+        await uploads_of(storage).delete(KEY)
+
+
+def with_grant(storage: MemoryStorage, token: str | None) -> None:
+    """Put another grant token beside the marker, or none."""
+    stored = storage.objects[KEY.upload_key]
+    kept = {name: value for name, value in stored.head.metadata.items() if name != "grant"}
+    metadata = kept if token is None else {**kept, "grant": token}
+    storage.objects[KEY.upload_key] = replace(stored, head=replace(stored.head, metadata=metadata))
 
 
 async def test_for_a_tenant_that_does_not_listen_nothing_is_asked_and_nothing_said() -> None:

@@ -23,6 +23,7 @@ from gateway.states import States
 from gateway.uploads import Uploads
 from gateway.worker.events import Appeared
 from gateway.worker.handling import Again, Handled, Handling
+from gateway.worker.turns import NoTurn
 from gateway.worker.webhooks import Undelivered
 from tests.memory_storage import MemoryStorage
 
@@ -89,6 +90,8 @@ class Announced:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.markers: list[tuple[ObjectKey, Head, Marker]] = []
+        self.objects: list[ObjectKey] = []
+        self.there = False
         self._error = error
 
     async def announce(self, key: ObjectKey, head: Head, marker: Marker) -> None:
@@ -96,6 +99,13 @@ class Announced:
         if self._error is not None:
             raise self._error
         self.markers.append((key, head, marker))
+
+    async def announce_object(self, key: ObjectKey) -> bool:
+        await asyncio.sleep(0)
+        self.objects.append(key)
+        if self.there and self._error is not None:
+            raise self._error
+        return self.there
 
     @property
     def states(self) -> list[State]:
@@ -201,6 +211,20 @@ async def test_an_event_without_its_object_is_final() -> None:
     case = Case()
     assert await case.handling.handle(Appeared(KEY.upload_key, "1")) == Handled("not-uploaded", KEY)
     assert case.storage.objects == {}
+
+
+@pytest.mark.parametrize("key", [KEY, FORM])
+async def test_an_event_that_came_back_when_the_lifecycle_had_taken_its_marker_is_announced_from_the_object(
+    key: ObjectKey,
+) -> None:
+    case = Case()
+    case.announced.there = True
+    assert await case.handling.handle(Appeared(key.state_key, "1")) == Handled("announced", key)
+    case = Case(error=Undelivered("answered 500"))
+    case.announced.there = True
+    handled = await case.handling.handle(Appeared(key.state_key, "1"))
+    assert handled == Handled("undelivered", key, Again.ANNOUNCEMENT)
+    assert (case.announced.objects, case.storage.objects) == ([key], {})
 
 
 @pytest.mark.parametrize(
@@ -315,7 +339,25 @@ async def test_a_grant_that_does_not_open_waits_for_a_worker_that_has_its_secret
 async def test_what_lies_there_without_a_grant_is_final() -> None:
     case = Case()
     case.storage.upload(KEY.upload_key, GOOD, content_type="text/plain", metadata={})
+    case.announced.there = True
     assert await case.handle_all() == ["not-uploaded"]
+    assert case.announced.objects == []
+
+
+async def test_a_marker_whose_grant_does_not_open_waits_for_a_worker_that_has_its_secret() -> None:
+    case = Case(error=Refusal(Code.NOT_FOUND))
+    case.arrive()
+    await case.uploads.complete(Ticket(grant_of(KEY)))
+    handled = await case.handling.handle(case.storage.events[-1])
+    assert handled == Handled("not-found", KEY, Again.COMPLETION)
+
+
+async def test_what_finds_no_turn_is_postponed() -> None:
+    case = Case(error=NoTurn("others are under way"))
+    case.arrive()
+    await case.uploads.complete(Ticket(grant_of(KEY)))
+    handled = await case.handling.handle(case.storage.events[-1])
+    assert handled == Handled("postponed", KEY, Again.TURN)
 
 
 async def test_a_grant_of_another_key_stores_nothing() -> None:
