@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from gateway.worker.reaper import Leftover, Reaper
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}  # seconds
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
+TOLD = ("d", "h", "m", "s")  # units of ages in the table, which tells that of a fortnight to the day
 FULL_WIDTH = 4096  # columns where nobody looks: a key has at most 1,024 bytes, each of which is four letters at most
+WIDE = 132  # columns, from which on most keys and what came of them stand side by side
 COMFORT = 2  # an age is told in the largest unit of which it has as many
 EPILOG = (
     "Exit codes: 0 all is done, 1 something is pending and another run may succeed, or the bucket does not answer, "
@@ -31,7 +33,8 @@ EPILOG = (
 def reap(
     *,
     older_than: Annotated[
-        str, typer.Option(metavar="AGE", help="Look at what is that old: 90m, 36h, 2d; s, m, h and d are known.")
+        str,
+        typer.Option(metavar="AGE", help="Look at what is that old: 90m, 36h, 2d or 1w; s, m, h, d and w are known."),
     ] = "1d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, and tell what would be done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, as it happens.")] = False,
@@ -59,6 +62,7 @@ def _sweep(reaper: "Reaper", older_than: int, *, as_json: bool) -> "Sequence[Lef
     from gateway.errors import Refusal  # noqa: PLC0415 - see reap
 
     found: list[Leftover] = []
+    cut = " before it was interrupted"
 
     def tell(leftover: "Leftover") -> None:
         found.append(leftover)
@@ -68,19 +72,21 @@ def _sweep(reaper: "Reaper", older_than: int, *, as_json: bool) -> "Sequence[Lef
     try:
         with _progress(reaper, shown=not (as_json and sys.stdout.isatty())):
             asyncio.run(reaper.sweep(int(time.time()), older_than, tell))
+        cut = ""
     except Refusal:
+        cut = " before the bucket could not be listed"
         raise Failure("The bucket cannot be listed: what was not looked at yet is left to the next run.") from None
     finally:
         reaper.close()
         if not as_json:
-            _print(found, reaper.seen)
+            _print(found, reaper.seen, cut)
     return found
 
 
 def _seconds(age: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", age)
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", age)
     if match is None:
-        raise Misuse("--older-than takes an age such as 90m, 36h or 2d")
+        raise Misuse("--older-than takes a whole number and a unit, such as 90m, 36h, 2d or 1w")
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -108,16 +114,19 @@ def _progress(reaper: "Reaper", *, shown: bool) -> AbstractContextManager[object
     return Console(stderr=True).status(Seen())
 
 
-def _print(found: "Sequence[Leftover]", seen: int) -> None:
-    """Print the table, at its full width where nobody looks at it, and the sums."""
+def _print(found: "Sequence[Leftover]", seen: int, cut: str) -> None:
+    """Print the table, at its full width where nobody looks at it, and the sums; `cut` says what ended it too soon."""
     from rich.console import Console  # noqa: PLC0415 - see reap
 
     if found:
-        Console(width=None if sys.stdout.isatty() else FULL_WIDTH).print(_table(found))
-    say(f"{seen:,} looked at: {_sums(found) or 'nothing is left over'}.")
+        console = Console(width=None if sys.stdout.isatty() else FULL_WIDTH)
+        console.print(_table(found, wide=console.width >= WIDE))
+    sums = _sums(found) or ("" if cut else "nothing is left over")
+    say(f"{seen:,} looked at{cut}{': ' if sums else ''}{sums}.")
 
 
-def _table(found: "Iterable[Leftover]") -> "Table":
+def _table(found: "Iterable[Leftover]", *, wide: bool) -> "Table":
+    """Return the rows. A code stands beside its outcome where there is room, else below: keys take two lines there."""
     from rich.table import Table  # noqa: PLC0415 - see reap
     from rich.text import Text  # noqa: PLC0415 - as above
 
@@ -128,7 +137,7 @@ def _table(found: "Iterable[Leftover]") -> "Table":
     table.add_column("age", justify="right", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     for leftover in found:
-        outcome = leftover.fate if leftover.code is None else f"{leftover.fate}\n{leftover.code}"
+        outcome = (" " if wide else "\n").join(filter(None, (leftover.fate, leftover.code)))
         cells = (_printable(leftover.key), leftover.kind, _size(leftover.size), _age(leftover.age), outcome)
         table.add_row(*map(Text, cells))
     return table
@@ -152,7 +161,7 @@ def _size(size: int | None) -> str:
 def _age(seconds: int | None) -> str:
     if seconds is None:
         return "?"
-    unit = next((unit for unit, length in reversed(UNITS.items()) if seconds >= COMFORT * length), "s")
+    unit = next((unit for unit in TOLD if seconds >= COMFORT * UNITS[unit]), "s")
     return f"{seconds // UNITS[unit]}{unit}"
 
 

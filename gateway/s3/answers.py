@@ -75,14 +75,15 @@ def report(error: Exception, who: str = "storage") -> None:
         log.warning("the %s does not answer: %s", who, type(error).__name__)
         return
     answer = error.response["ResponseMetadata"]
+    region = answer.get("HTTPHeaders", {}).get("x-amz-bucket-region")
     log.log(
         logging.WARNING if answer["HTTPStatusCode"] >= 500 else logging.ERROR,  # noqa: PLR2004 - 4xx does not heal by itself
-        "the %s refuses %s: %s, status %s, request %s, after %s retries, the bucket's region %s",
+        "the %s refuses %s: %s, status %s, request %s, after %s retries%s",
         who,
         error.operation_name,
         code_of(error),
         answer["HTTPStatusCode"],
         answer.get("RequestId"),
         answer.get("RetryAttempts"),
-        answer.get("HTTPHeaders", {}).get("x-amz-bucket-region", "unknown"),
+        "" if region is None else f", the bucket's region {region}",
     )

@@ -21,6 +21,8 @@ import pytest
 from gateway.cli.dev_files import as_variables
 from tests.cli.commands import GATEWAY, OFFLINE, Said, run, say
 from tests.crashes.journeys import FLAGS, JOURNEYS, PAGE, Arrived, by_put, check_bucket, in_parts, untruthful
+from tests.faults.proxy import before, proxied
+from tests.faults.store import error
 from tests.gateways import SECRET_KEY, calling, make_app
 from tests.http.routes.flow import PNG, issue, issue_divided, put, put_part
 from tests.servers.clamd import MARKER, ClamdServer
@@ -220,7 +222,7 @@ def on_a_terminal(env: dict[str, str], *flags: str, columns: int = 80) -> list[s
     return re.sub(r"\x1b\[[0-9;]*m", "", written.decode()).splitlines()
 
 
-async def test_the_table_fits_a_terminal_and_a_pipe_gets_a_line_for_each(server: S3Server) -> None:
+async def test_the_table_fits_a_terminal_and_others_get_a_line_for_each(server: S3Server) -> None:
     async with clients(server) as (client, bucket):
         picture, page = await by_put(client, bucket), await untruthful(client, bucket)
     server.admin_s3().put_object(Bucket=server.bucket, Key="incoming/\x1b[2Jlast", Body=b"x")
@@ -240,9 +242,21 @@ async def test_the_table_fits_a_terminal_and_a_pipe_gets_a_line_for_each(server:
     assert sorted(sums.split(", ")) == ["1 foreign (1 byte)", "1 rejected (40 bytes)", "1 stored (70 bytes)"]
     assert ["incoming/\\x1b[2Jlast", "object", "1", "byte", "?s", "foreign"] in rows
     assert [picture.key.upload_key, "object", str(len(PNG)), "bytes", "?s", "stored"] in rows
-    assert [page.key.upload_key, "object", str(len(PAGE)), "bytes", "?s", "rejected"] in rows
-    assert ["active-content"] in rows
+    assert [page.key.upload_key, "object", str(len(PAGE)), "bytes", "?s", "rejected", "active-content"] in rows
+    assert len(rows) == 1 + 3 + 1
     assert (said.stderr, said.exit_code) == ("", 0)
+
+
+@pytest.mark.parametrize(("columns", "tails"), [(80, ["rejected", "active-content"]), (160, ["active-content"])])
+async def test_a_code_stands_beside_its_outcome_where_there_is_room(
+    server: S3Server, columns: int, tails: list[str]
+) -> None:
+    async with clients(server) as (client, bucket):
+        page = await untruthful(client, bucket)
+    shown = await asyncio.to_thread(on_a_terminal, variables(server), *AT_ONCE, columns=columns)
+    assert max(map(len, shown)) <= columns
+    assert [line.split()[-1] for line in shown[1:-1]] == tails
+    assert "".join(line.split(" ")[0] for line in shown[1:-1]) == page.key.upload_key
 
 
 async def test_where_nothing_is_left_over_it_says_so(server: S3Server) -> None:
@@ -252,7 +266,7 @@ async def test_where_nothing_is_left_over_it_says_so(server: S3Server) -> None:
 
 async def test_a_bucket_that_cannot_be_listed_is_one_line_and_exit_code_1(server: S3Server) -> None:
     said = await reap(server, bucket="of-somebody-else")
-    assert said.exit_code == 1
+    assert (said.stdout, said.exit_code) == ("0 looked at before the bucket could not be listed.\n", 1)
     assert said.stderr.splitlines()[-1] == (
         "The bucket cannot be listed: what was not looked at yet is left to the next run."
     )
@@ -260,8 +274,26 @@ async def test_a_bucket_that_cannot_be_listed_is_one_line_and_exit_code_1(server
     assert [line.partition(":")[0] for line in logged] == ["the storage refuses ListObjectsV2"]
 
 
-@pytest.mark.parametrize("age", ["1w", "-1d", "", "d", "1.5h", "1 d", "99999999d", "\u0661d"])
+async def test_what_was_done_before_the_bucket_could_not_be_listed_is_told(server: S3Server) -> None:
+    async with clients(server) as (client, bucket):
+        arrived = await by_put(client, bucket)
+    with proxied(server.endpoint) as proxy:
+        proxy.spoil("GET", r"\?.*\buploads\b", before(error(403, "AccessDenied")))
+        said = await reap(server, *AT_ONCE, storage_endpoint=proxy.endpoint)
+    assert said.stdout.splitlines()[-1] == "1 looked at before the bucket could not be listed: 1 stored (70 bytes)."
+    assert said.exit_code == 1
+    check_bucket(server, arrived)
+
+
+async def test_an_age_may_be_told_in_weeks(server: S3Server) -> None:
+    async with clients(server) as (client, bucket):
+        await by_put(client, bucket)
+    said = await reap(server, "--older-than", "1w")
+    assert (said.stdout, said.stderr, said.exit_code) == ("1 looked at: nothing is left over.\n", "", 0)
+
+
+@pytest.mark.parametrize("age", ["1y", "-1d", "", "d", "1.5h", "1 d", "99999999d", "\u0661d"])
 def test_an_age_that_is_none_is_refused_before_anything_else(age: str) -> None:
     said = say("reap", f"--older-than={age}", env=OFFLINE)
     assert (said.stdout, said.exit_code) == ("", 2)
-    assert said.stderr == "--older-than takes an age such as 90m, 36h or 2d\n"
+    assert said.stderr == "--older-than takes a whole number and a unit, such as 90m, 36h, 2d or 1w\n"

@@ -226,6 +226,7 @@ async def test_a_queue_that_is_not_there_is_refused_and_told(
             await queue.receive(1, wait=0, hidden=30)
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert all("NonExistentQueue" in message for message in caplog.messages)
+    assert [message for message in caplog.messages if "bucket" in message or "region" in message] == []
 
 
 async def test_the_user_of_the_gateway_may_do_no_more_to_its_queue(ministack: S3Server) -> None:
