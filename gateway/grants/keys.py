@@ -74,6 +74,17 @@ class ObjectKey:
         return cls._matched(_UPLOAD_KEY.fullmatch(text))
 
     @classmethod
+    def parse_below(cls, text: str) -> "ObjectKey":
+        """Read an `upload_key`, or what lies right below that of a form; anything else raises `not-found`."""
+        try:
+            return cls.parse_upload_key(text)
+        except Refusal:
+            key = cls.parse_upload_key(text.rpartition("/")[0])
+        if not key.by_form:
+            raise Refusal(Code.NOT_FOUND)
+        return key
+
+    @classmethod
     def _matched(cls, match: re.Match[str] | None) -> "ObjectKey":
         if match is None:
             raise Refusal(Code.NOT_FOUND)

@@ -108,10 +108,8 @@ class Handling:
 
 def _upload_of(text: str) -> ObjectKey | None:
     """Read the key of an upload or of its state, None for anything else."""
-    for upload_key in (text, text.rpartition("/")[0]):
-        try:
-            key = ObjectKey.parse_upload_key(upload_key)
-        except Refusal:
-            continue
-        return key if text in {key.upload_key, key.state_key} else None
-    return None
+    try:
+        key = ObjectKey.parse_below(text)
+    except Refusal:
+        return None
+    return key if text in {key.upload_key, key.state_key} else None

@@ -45,6 +45,25 @@ def test_the_marker_of_a_form_lies_where_no_client_writes() -> None:
     assert refused(by_form.state_key)
 
 
+def test_what_lies_right_below_a_form_s_upload_is_that_upload_s() -> None:
+    by_form = replace(KEY, name=f"{NAME}form")
+    for text in (by_form.upload_key, by_form.state_key, f"{by_form.upload_key}/nonce", f"{by_form.upload_key}/"):
+        assert ObjectKey.parse_below(text) == by_form
+    assert ObjectKey.parse_below(KEY.upload_key) == KEY
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/", "/claim", KEY.key, f"{KEY.key}/claim", f"{KEY.upload_key}/claim"]
+    + [f"incoming/default/photos/{NAME}form.jpg/{rest}" for rest in ("claim/claim", "/claim")]
+    + [f"objects/default/photos/{NAME}form.jpg/claim", f"incoming/default/photos/{NAME}form.jpg\n"],
+)
+def test_nothing_else_lies_below_an_upload(text: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        ObjectKey.parse_below(text)
+    assert caught.value.code is Code.NOT_FOUND
+
+
 def test_an_upload_to_the_address_of_its_content_has_a_random_name_of_its_own() -> None:
     addressed = replace(KEY, name=SHA256, upload_name=NAME)
     assert (addressed.content_addressed, addressed.by_form) == (True, False)
