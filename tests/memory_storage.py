@@ -8,7 +8,17 @@ from hashlib import md5, sha256
 from itertools import count, pairwise
 
 from gateway.s3.parts import MIN_PART
-from gateway.s3.storage import ArrivedPart, Changed, Gone, Head, Page, UnfinishedPage, UnfinishedUpload, UnfitParts
+from gateway.s3.storage import (
+    ArrivedPart,
+    Changed,
+    Gone,
+    Head,
+    Listed,
+    Page,
+    UnfinishedPage,
+    UnfinishedUpload,
+    UnfitParts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,9 @@ class MemoryStorage:
         await asyncio.sleep(0)
         keys = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
         following = [key for key in keys if key.encode() > after.encode()]
-        return Page(tuple(following[:limit]), len(following) > limit)
+        heads = [(key, self.objects[key].head) for key in following[:limit]]
+        objects = tuple(Listed(key, head.size, head.last_modified) for key, head in heads)
+        return Page(objects, len(following) > limit)
 
     async def create_upload(
         self, key: str, *, content_type: str, metadata: Mapping[str, str], checksums: bool = False

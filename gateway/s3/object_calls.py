@@ -11,13 +11,14 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 
 from gateway.s3.answers import CONFLICT, code_of, expect, expect_status, insist, understood
 from gateway.s3.clients import Clients
-from gateway.s3.storage import Changed, Head, Page
+from gateway.s3.storage import Changed, Head, Listed, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         CopyObjectRequestTypeDef,
         GetObjectRequestTypeDef,
         HeadObjectOutputTypeDef,
+        ObjectTypeDef,
         PutObjectRequestTypeDef,
     )
 
@@ -150,7 +151,12 @@ class ObjectCalls:
             Bucket=self._bucket, Prefix=prefix, MaxKeys=limit, StartAfter=after
         )
         expect(answer, "IsTruncated")
-        return Page(tuple(each["Key"] for each in answer.get("Contents", ())), answer["IsTruncated"])
+        return Page(tuple(map(_listed, answer.get("Contents", ()))), answer["IsTruncated"])
+
+
+def _listed(each: "ObjectTypeDef") -> Listed:
+    expect(each, "Key", "Size", "LastModified")
+    return Listed(each["Key"], each["Size"], int(each["LastModified"].timestamp()))
 
 
 def _described(answer: "HeadObjectOutputTypeDef") -> Head:

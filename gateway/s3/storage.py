@@ -41,11 +41,25 @@ class ArrivedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Keys in the order of their UTF-8 bytes; `more` when others follow."""
+class Listed:
+    """What a listing says of an object: `size` in bytes, `last_modified` in seconds (UTC)."""
 
-    keys: tuple[str, ...]
+    key: str
+    size: int
+    last_modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Objects in the order of their keys' UTF-8 bytes; `more` when others follow."""
+
+    objects: tuple[Listed, ...]
     more: bool
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Their keys."""
+        return tuple(each.key for each in self.objects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ class Storage(Protocol):
         """Remove an object, if there is one."""
 
     async def list(self, prefix: str, *, limit: int, after: str) -> Page:
-        """Return at most `limit` (1 … 1,000) keys that begin with `prefix` and come after `after` ("" for all)."""
+        """Return at most `limit` (1 … 1,000) objects whose keys begin with `prefix` and come after `after` ("")."""
 
     async def create_upload(
         self, key: str, *, content_type: str, metadata: Mapping[str, str], checksums: bool = False

@@ -18,8 +18,8 @@ from gateway.claims import CLAIM_TYPE
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.tickets import Ticket
-from gateway.markers import COPY_METADATA, State, marker_of
-from gateway.s3.storage import Gone, Head, Storage, UnfinishedUpload
+from gateway.markers import COPY_METADATA, marker_of
+from gateway.s3.storage import Gone, Head, Listed, Storage, UnfinishedUpload
 from gateway.uploads import Uploads, came_in_time
 from gateway.worker.handling import RETRIED
 
@@ -61,7 +61,8 @@ class Fate(StrEnum):
 class Leftover:
     """What nobody finished. `size` in bytes and `age` in seconds are None where the store did not tell.
 
-    `code` is that of the refusal behind `rejected` and `pending`, None where a bug is.
+    `code` is that of the refusal behind `rejected` and `pending`, None where a bug is. `not-found`: its grant does not
+    open, as when this process lacks a newer secret.
     """
 
     kind: Kind
@@ -106,13 +107,13 @@ class Reaper:
 
         Raises `storage-unavailable` where the bucket cannot be listed.
         """
-        await self._each(self._keys, partial(self._object, now, older_than), tell)
+        await self._each(self._listed, partial(self._object, now, older_than), tell)
         for prefix in (INCOMING, OBJECTS):
             await self._each(partial(self._unfinished, prefix), partial(self._parts, now, older_than), tell)
 
-    async def _keys(self, after: str | None) -> tuple[Sequence[str], str | None]:
+    async def _listed(self, after: str | None) -> tuple[Sequence[Listed], str | None]:
         page = await self._storage.list(INCOMING, limit=PAGE, after=after or "")
-        return page.keys, page.keys[-1] if page.more else None
+        return page.objects, page.objects[-1].key if page.more else None
 
     async def _unfinished(
         self, prefix: str, after: tuple[str, str] | None
@@ -151,12 +152,14 @@ class Reaper:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None  # the others were cancelled, or failed alike
 
-    async def _object(self, now: int, older_than: int, text: str) -> Leftover | None:
-        """Look at one key; a key that fails keeps no other from being looked at."""
+    async def _object(self, now: int, older_than: int, listed: Listed) -> Leftover | None:
+        """Look at one object, if it is that old; one that fails keeps no other from being looked at."""
+        if now - listed.last_modified < older_than:
+            return None
         try:
-            return await self._judged_object(now, older_than, text)
+            return await self._judged_object(now, older_than, listed.key)
         except Exception as error:  # noqa: BLE001 - it is told
-            return Leftover(Kind.OBJECT, text, None, None, Fate.PENDING, _code(error))
+            return Leftover(Kind.OBJECT, listed.key, None, None, Fate.PENDING, _code(error))
 
     async def _judged_object(self, now: int, older_than: int, text: str) -> Leftover | None:
         """Complete the upload of which this is the state, if it has no marker yet."""
@@ -186,16 +189,15 @@ class Reaper:
         try:
             ticket = await self._uploads.granted(key)
         except Refusal as refusal:
+            if refusal.code is Code.NOT_FOUND:  # a grant that does not open: others may have the secret for it
+                return Fate.PENDING, refusal.code.code
             return await self._refused(key, refusal, otherwise=Fate.FOREIGN)
         if self._dry_run:
             return Fate.LATE if _is_late(ticket, head) else Fate.WOULD_COMPLETE, None
         try:
-            while (outcome := await self._uploads.complete(ticket)).state is State.PROMOTING:
-                pass  # a large copy goes on; each answer took its time
+            outcome = await self._uploads.conclude(ticket)
         except Refusal as refusal:
             return await self._refused(key, refusal, otherwise=Fate.LATE)
-        if outcome.state is State.SCANNING:  # there is no scanner
-            return Fate.PENDING, Code.SCANNER_UNAVAILABLE.code
         return Fate(outcome.state), None
 
     async def _refused(self, key: ObjectKey, refusal: Refusal, *, otherwise: Fate) -> tuple[Fate, str | None]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Code, Refusal
-from gateway.s3.storage import Changed, Head, Page
+from gateway.s3.storage import Changed, Head, Listed
 from tests.s3.subjects import GONE, PICTURE, SCRIPT, Subject, checksum, etag, on_server, opened, place_of
 from tests.servers.s3 import S3Server
 
@@ -166,7 +166,8 @@ async def test_what_is_deleted_is_gone_and_may_be_deleted_again(subject: Subject
     subject.upload(subject.root + "b", PICTURE)
     for _ in range(2):
         await subject.storage.delete(subject.root + "a")
-        assert await subject.storage.list(subject.root, limit=10, after="") == Page((subject.root + "b",), more=False)
+        page = await subject.storage.list(subject.root, limit=10, after="")
+        assert (page.keys, page.more) == ((subject.root + "b",), False)
 
 
 async def test_keys_are_listed_page_by_page_in_the_order_of_their_bytes(subject: Subject) -> None:
@@ -174,15 +175,35 @@ async def test_keys_are_listed_page_by_page_in_the_order_of_their_bytes(subject:
     for name in names:
         subject.upload(subject.root + name, b"x")
     keys = tuple(sorted(subject.root + name for name in names))
-    page = subject.storage.list
-    assert await page(subject.root, limit=1000, after="") == Page(keys, more=False)
-    assert await page(subject.root, limit=5, after="") == Page(keys, more=False)
-    assert await page(subject.root, limit=2, after="") == Page(keys[:2], more=True)
-    assert await page(subject.root, limit=2, after=keys[1]) == Page(keys[2:4], more=True)
-    assert await page(subject.root, limit=2, after=keys[3]) == Page(keys[4:], more=False)
-    assert await page(subject.root, limit=2, after=keys[4]) == Page((), more=False)
-    assert await page(subject.root + "a", limit=9, after="") == Page(keys[1:4], more=False)
-    assert await page(subject.root + "nothing", limit=9, after="") == Page((), more=False)
+
+    async def page(prefix: str, *, limit: int, after: str) -> tuple[tuple[str, ...], bool]:
+        found = await subject.storage.list(prefix, limit=limit, after=after)
+        return found.keys, found.more
+
+    assert await page(subject.root, limit=1000, after="") == (keys, False)
+    assert await page(subject.root, limit=5, after="") == (keys, False)
+    assert await page(subject.root, limit=2, after="") == (keys[:2], True)
+    assert await page(subject.root, limit=2, after=keys[1]) == (keys[2:4], True)
+    assert await page(subject.root, limit=2, after=keys[3]) == (keys[4:], False)
+    assert await page(subject.root, limit=2, after=keys[4]) == ((), False)
+    assert await page(subject.root + "a", limit=9, after="") == (keys[1:4], False)
+    assert await page(subject.root + "nothing", limit=9, after="") == ((), False)
+
+
+async def test_a_listing_says_of_an_object_what_the_object_says(subject: Subject) -> None:
+    for name, body in (("a", b"x"), ("b", PICTURE), ("c", b"")):
+        subject.upload(subject.root + name, body)
+    upload_id = await subject.storage.create_upload(subject.root + "d", content_type="image/png", metadata={})
+    source = await subject.storage.head(subject.root + "b")
+    assert source is not None
+    part = await subject.storage.copy_part(
+        subject.root + "b", subject.root + "d", upload_id, 1, if_match=source.etag, first=0, last=0
+    )
+    await subject.storage.complete_upload(subject.root + "d", upload_id, [part])
+    listed = (await subject.storage.list(subject.root, limit=10, after="")).objects
+    heads = [(key, await subject.storage.head(key)) for key in (subject.root + name for name in "abcd")]
+    assert listed == tuple(Listed(key, head.size, head.last_modified) for key, head in heads if head is not None)
+    assert [each.size for each in listed] == [1, len(PICTURE), 0, 1]
 
 
 async def test_a_bucket_that_can_be_reached_passes_the_check(subject: Subject) -> None:

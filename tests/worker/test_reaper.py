@@ -143,13 +143,11 @@ async def test_parts_that_were_joined_in_time_are_stored_whatever_the_time_on_th
     ("key", "metadata"),
     [
         (KEY.upload_key, {"somebody": "else"}),
-        (KEY.upload_key, metadata_of(OTHER_KEY)),
-        (KEY.upload_key, metadata_of(KEY, OTHERS)),
         (f"{KEY.upload_key}/claim", metadata_of(KEY)),
         ("incoming/index.html", metadata_of(KEY)),
         ("incoming/\x1b[2J/\n", {}),
     ],
-    ids=["no grant", "another key's", "another gateway's", "below an upload", "a name of no upload", "a strange name"],
+    ids=["no grant", "below an upload", "a name of no upload", "a strange name"],
 )
 async def test_what_the_gateway_did_not_grant_is_listed_and_left_alone(key: str, metadata: Mapping[str, str]) -> None:
     storage = bucket()
@@ -157,6 +155,31 @@ async def test_what_the_gateway_did_not_grant_is_listed_and_left_alone(key: str,
     before = everything(storage)
     assert await reaped(storage) == [Leftover(Kind.OBJECT, key, 5, 2 * DAY, Fate.FOREIGN)]
     assert everything(storage) == before
+
+
+@pytest.mark.threat(2)
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("key", [KEY, FORM], ids=["put", "form"])
+@pytest.mark.parametrize(
+    "metadata", [metadata_of(OTHER_KEY), metadata_of(KEY, OTHERS)], ids=["another key's", "another secret's"]
+)
+async def test_a_grant_that_does_not_open_is_left_to_a_run_that_has_its_secret(
+    key: ObjectKey, metadata: Mapping[str, str], *, dry_run: bool
+) -> None:
+    storage = bucket()
+    storage.upload(key.upload_key, GOOD, content_type="text/plain", metadata=metadata)
+    before = everything(storage)
+    assert await reaped(storage, dry_run=dry_run) == [found(key, Fate.PENDING, Code.NOT_FOUND)]
+    assert everything(storage) == before
+
+
+async def test_what_a_listing_shows_to_be_younger_is_not_asked_for() -> None:
+    storage = Watched()
+    for key in (KEY, FORM, LFS):
+        arrive(storage, key)
+    assert (await reaped(storage, after=DAY - 1), storage.most) == ([], 0)
+    assert len(await reaped(storage, after=DAY)) == 3
+    assert storage.most > 0
 
 
 @pytest.mark.parametrize("key", [KEY, FORM], ids=["put", "form"])
