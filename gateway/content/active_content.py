@@ -6,11 +6,11 @@ import re
 NAME_ENDS = rb"(?:[\t\n\f\r />]|\Z)"
 _TAG = re.compile(
     # These run script, or hold a document that does, by themselves; a namespace prefix does not change that in XML.
-    rb"<(?:(?:[a-z][a-z0-9_.-]{0,31}:)?(?:script|svg|html|body|iframe|frameset|foreignobject)" + NAME_ENDS +
+    rb"<(?:(?:[^\s<>/:!?]++:)?(?:script|svg|html|body|iframe|frameset|foreignobject)" + NAME_ENDS +
     # These do with an attribute; without one they are how manuals write a placeholder.
-    rb"|(?:object|embed|applet|base|meta|link)[\t\n\f\r /][^<>=]{0,64}="
+    rb"|(?:object|embed|applet|base|meta|link)[\t\n\f\r /][^<>=]*+="
     # Document types, conditional comments, PHP and XSLT.
-    rb"|!doctype[\t\n\f\r ]{0,64}(?:html|svg)|!(?:--)?\[if[\t\n\f\r (!]"
+    rb"|!doctype[\t\n\f\r ]*+(?:html|svg)|!(?:--)?\[if[\t\n\f\r (!]"
     rb"|\?php|\?xml-stylesheet|xsl:(?:stylesheet|transform|template))"
 )  # fmt: skip
 # What makes a browser that sniffs take a file for HTML or XML (WHATWG MIME Sniffing 7.1), and server pages.
@@ -23,10 +23,8 @@ _SCRIPT_IN_BINARY = re.compile(
     rb"\xff\xd8\xff[\xc0-\xfe]/[*/]"
     rb"|(?:GIF8[79]a|RIFF|BM(?=(?s:.{4})\0{4})|wOF2(?:OTTO|true|ttcf)|\xff[\xe0-\xfd])[\t-\r ]*(?:/[*/]|=[\t-\r -~])"
 )
-_MARKUP = re.compile(rb"<[a-z]")
-_NAMESPACE = re.compile(
-    rb"xmlns(?::[a-z0-9_.-]{1,32})?\s{0,32}=\s{0,32}[\"']?http://www\.w3\.org/(?:1999/xhtml|2000/svg)"
-)
+_MARKUP = re.compile(rb"<[a-z_\x80-\xff]")  # in XML names begin with any letter
+_NAMESPACE = re.compile(rb"xmlns(?::[^\s<>/:=]++)?\s*+=\s*+[\"']?http://www\.w3\.org/(?:1999/xhtml|2000/svg)")
 # Event handlers by the beginnings of their names: WHATWG HTML 8.1.8.2, SVG 2, Pointer Events, CSS animations, WebKit.
 _HANDLER = re.compile(
     rb"on(?<=[\t\n\f\r /\"']on)(?:abort|after|animation|auxclick|before|begin|blur|cancel|canplay|c?change|click|close|"
@@ -34,7 +32,7 @@ _HANDLER = re.compile(
     rb"hashchange|input|invalid|key|languagechange|load|lost|message|mouse|mozfullscreen|page|paste|pause|play|pointer|"
     rb"popstate|progress|ratechange|repeat|reset|resize|scroll|search|security|seek|select|show|slotchange|stalled|start|"
     rb"storage|submit|suspend|time|toggle|touch|transition|unhandled|unload|volumechange|waiting|webkit|wheel|zoom)"
-    rb"[a-z]{0,24}[\t\n\f\r ]{0,64}="
+    rb"[a-z]*+[\t\n\f\r ]*+="
 )
 
 

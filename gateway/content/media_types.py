@@ -20,7 +20,7 @@ from gateway.content.packed import (
     seven_zip_objection,
     tar_objection,
 )
-from gateway.content.svg import holds_svg_action, is_svg
+from gateway.content.svg import svg_objection
 from gateway.content.zip_directory import END_BYTES, read_directory
 from gateway.errors import Code, Refusal
 
@@ -107,7 +107,7 @@ _PROOFS: dict[MediaType, _Proof] = {
     # Microsoft, "Icons in Win32"
     MediaType("image/vnd.microsoft.icon", ("ico",), inline=True): _shape(bitmaps.is_ico),
     # W3C, SVG 2. Never inline: it is a document that runs script, and only its front is searched for that
-    MediaType("image/svg+xml", ("svg",), inline=False): _shape(is_svg, holds_svg_action),
+    MediaType("image/svg+xml", ("svg",), inline=False): _Proof(svg_objection, _never),
     # ISO 32000-2; RFC 8118
     MediaType("application/pdf", ("pdf",), inline=False): _shape(documents.is_pdf, _pdf_is_active),
     # ISO/IEC 14496-14; RFC 4337

@@ -192,6 +192,29 @@ _TRUE_BROWSERS_RUN = {
     "stylesheet": svg(before=b'<?xml-stylesheet href="//evil.example/x.xsl" type="text/xsl"?>'),
     "entities": svg(b"<text>&b;</text>", before=b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'),
     "an-entity-elsewhere": svg(b"<text>&a;</text>", before=b'<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]>'),
+    "script-of-an-accented-prefix": svg('<é:script xmlns:é="http://www.w3.org/2000/svg">alert(1)</é:script>'.encode()),
+    "script-of-a-long-prefix": svg(
+        b'<%s:script xmlns:%s="http://www.w3.org/2000/svg">alert(1)</%s:script>' % ((b"a" * 40,) * 3)
+    ),
+    "handler-and-many-spaces": svg(root=_SVG[:-1] + b" onload" + b" " * 70 + b'="alert(1)">'),
+    "handler-and-many-lines": svg(root=_SVG[:-1] + b" onload" + b"\n" * 70 + b'="alert(1)">'),
+    "foreign-object-of-an-accented-prefix": svg(
+        '<é:foreignObject xmlns:é="http://www.w3.org/2000/svg"><x/></é:foreignObject>'.encode()
+    ),
+    "use-of-an-accented-prefix": svg(
+        '<é:use xmlns:é="http://www.w3.org/2000/svg" href="http://evil.example/x.svg#a"/>'.encode()
+    ),
+    "use-and-many-spaces": svg(b"<use href" + b" " * 70 + b'="http://evil.example/x.svg#a"/>'),
+    "page-in-a-link-and-many-spaces": svg(b"<a href" + b" " * 70 + b'="data:text/html,x"><path/></a>'),
+    "animated-link-of-an-accented-prefix": svg(
+        '<a xmlns:é="http://www.w3.org/1999/xlink"><set attributeName="é:href" to="data:text/html,x"/></a>'.encode()
+    ),
+    "a-document-type-elsewhere": svg(before=b'<!DOCTYPE svg SYSTEM "http://evil.example/x.dtd">'),
+    "script-of-an-accented-prefix-in-utf-16": svg(
+        '<é:script xmlns:é="http://www.w3.org/2000/svg">alert(1)</é:script>'.encode()
+    )
+    .decode()
+    .encode("utf-16"),
     "script-in-utf-16": ("\ufeff" + svg(b"<script>alert(1)</script>").decode()).encode("utf-16-be"),
     "html": b"<!DOCTYPE html><html><body>" + svg() + b"</body></html>",
 }

@@ -23,6 +23,13 @@ RUN = {
     "namespace": "<x:p xmlns:x='http://www.w3.org/1999/xhtml'>",
     "document type": "<!DOCTYPE\nHTML>",
     "server page": "<?php phpinfo();",
+    "prefix of 40 letters": f"<{'a' * 40}:script>alert(1)</{'a' * 40}:script>",
+    "prefix beyond ASCII": "<é:script>alert(1)</é:script>",
+    "handler and 70 spaces": f"<a onload{' ' * 70}=alert(1)>",
+    "long handler": f"<a onload{'d' * 40}=alert(1)>",
+    "namespace and 70 spaces": f"<é:p xmlns:é{' ' * 70}= 'http://www.w3.org/2000/svg'>",
+    "document type and 70 lines": "<!DOCTYPE" + "\n" * 70 + "HTML>",
+    "attribute behind 70 spaces": f"<meta{' ' * 70}http-equiv=refresh content='0;url=//evil.example'>",
     "refresh": "<meta http-equiv=refresh content='0;url=//evil.example'>",
 }
 
@@ -154,6 +161,14 @@ PIECES = [
     b"&#0",
     b"&#106;",
     b"<object x",
+    b"<object " + b"x" * 500,
+    b"<a" + b"a" * 500,
+    b"<a onload" + b" " * 500,
+    b"<!doctype" + b" " * 500,
+    b"<!doctype ",
+    b"xmlns:" + b"a" * 500,
+    b"xmlns" + b" " * 500,
+    b"xmlns = ",
 ]
 
 
