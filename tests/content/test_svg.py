@@ -220,9 +220,9 @@ def test_what_the_front_cuts_is_active_by_what_it_looks_like(cut: str) -> None:
         '<a href="d&#97;ta:text/html,x"/>',
         '<a href="da&#10;ta:text/html,x"/>',
         '<use href="&#32;x.svg#a"/>',
-        '<\u3c3a:script xmlns:\u3c3a="http://www.w3.org/2000/svg"/>',  # in UTF-16 its bytes are `<` and `:`
-        '<\u203e:foreignObject xmlns:\u203e="http://www.w3.org/2000/svg"/>',
-        '<a xmlns:\u3c3a="http://www.w3.org/1999/xlink"><set attributeName="\u3c3a:href"/></a>',
+        '<\u5c3e:script xmlns:\u5c3e="http://www.w3.org/2000/svg"/>',  # in UTF-16 one of its bytes is `>`
+        '<\u5c3e:foreignObject xmlns:\u5c3e="http://www.w3.org/2000/svg"/>',
+        '<a xmlns:\u5c3e="http://www.w3.org/1999/xlink"><set attributeName="\u5c3e:href"/></a>',
     ],
 )
 def test_an_element_is_judged_as_it_is_read_whatever_it_looks_like(inside: str) -> None:
