@@ -641,7 +641,7 @@ async def test_what_a_process_died_of_removing_is_removed_for_it(state: State) -
         marker.body("nonce"),
         content_type=MARKER_TYPE,
         metadata=marker.metadata(None),
-        if_match=source and source.etag,
+        if_match=source.etag if source else None,
     )
     head = await storage.head(KEY.upload_key)
     assert head is not None

@@ -68,7 +68,8 @@ def is_bomb(packed: int, unpacked: int) -> bool:
 
 
 def _extensions(names: list[bytes]) -> list[bytes]:
-    return [name[name.rfind(b".") :] for name in names]
+    """Return what follows the last dot; what Windows drops from the end of a name does not count."""
+    return [name[name.rfind(b".") :] for name in (name.rstrip(b". /") for name in names)]
 
 
 def _hides(directory: Directory, embedded_in: bytes) -> bool:

@@ -7,7 +7,7 @@ out otherwise, and what one of them unpacks another never sees: so only what has
 
 import re
 import struct
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
@@ -29,7 +29,7 @@ _MOST_FIELDS = 16  # of one member: writers make a handful, and each takes time
 _DESCRIPTORS = frozenset({12, 16, 20, 24})  # bytes behind a member that was streamed: 4.3.9
 _MAX_GAP = _FULL_16 + max(_DESCRIPTORS)  # an extra field of the local header that is out of view, and a descriptor
 _UNICODE_PATH_ID = _UNICODE_PATH.to_bytes(2, "little")
-_UNIXES, _LINK = frozenset({3, 19}), 0xA  # 4.4.2.2; S_IFLNK >> 12, of the mode in the upper half of their attributes
+_LINK = 0xA  # S_IFLNK >> 12, of the mode in the upper half of the external attributes
 _CONTROLS = bytes((*range(0x20), ord("\\"), 0x7F))
 _DRIVE = re.compile(rb"\n[A-Za-z]:")
 
@@ -46,6 +46,7 @@ class Member(NamedTuple):
     unpacked: int
     is_link: bool
     zip64: bool  # whether a ZIP64 field has to tell its sizes or its offset
+    path: bytes  # its name for readers that know the field of Unicode paths: 4.6.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,15 @@ def read_directory(front: bytes, size: int, end: bytes) -> Directory:
     if len(members) != count:
         _mismatch()
     names = [member.name for member in members]
+    paths = [member.path for member in members if member.path != member.name]
     _check_utf_8(members)
-    _check_names(names)
+    _check_names(names + paths)
     _check_links(members, names)
+    if paths:  # some readers go by the one, and some by the other
+        _check_links(members, [member.path for member in members])
     zip64 = _check_tiling(members, offset, front, end, first)
     zip64 = zip64 or long_end or any(member.zip64 for member in members)
-    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names).lower(), comment, offset, zip64)
+    return Directory(tuple(members), b"\n%b\n" % b"\n".join(names + paths).lower(), comment, offset, zip64)
 
 
 def _mismatch() -> NoReturn:
@@ -128,7 +132,7 @@ def _entries(end: bytes, position: int, stop: int) -> Iterator[Member]:
         if position + 46 > stop:
             _mismatch()
         fields = _ENTRY.unpack_from(end, position)
-        made_by, flags, method, checksum, packed, unpacked, name_length, extra_length, comment_length = fields[1:10]
+        _made_by, flags, method, checksum, packed, unpacked, name_length, extra_length, comment_length = fields[1:10]
         disk, external, offset = fields[10:]
         name_end = position + 46 + name_length
         name, extra = end[position + 46 : name_end], end[name_end : name_end + extra_length]
@@ -140,10 +144,17 @@ def _entries(end: bytes, position: int, stop: int) -> Iterator[Member]:
             unpacked, packed, offset, disk = _long_fields(extra, unpacked, packed, offset, disk)
         if disk or (method == STORED and packed != unpacked and not flags & ENCRYPTED):
             _mismatch()
-        if extra_length and _UNICODE_PATH_ID in extra:
-            _check_names([path[5:] for kind, path in _extra_fields(extra) if kind == _UNICODE_PATH])
-        is_link = external >> 28 == _LINK and made_by >> 8 in _UNIXES
-        yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link, zip64)
+        path = _path(name, extra) if extra_length and _UNICODE_PATH_ID in extra else name
+        is_link = external >> 28 == _LINK  # unzip asks for the mode alone, whatever system made it
+        yield Member(offset, name, flags, method, checksum, packed, unpacked, is_link, zip64, path)
+
+
+def _path(name: bytes, extra: bytes) -> bytes:
+    """Return the member's name in UTF-8, which stands in a field of its own where the other one is in another code."""
+    paths = {path[5:] for kind, path in _extra_fields(extra) if kind == _UNICODE_PATH}
+    if len(paths) > 1:
+        _mismatch()
+    return paths.pop() if paths else name
 
 
 def _long_fields(extra: bytes, *told: int) -> Iterator[int]:
@@ -199,12 +210,17 @@ def _check_links(members: list[Member], names: list[bytes]) -> None:
     """Refuse what is there twice, and what would be written through a symbolic link."""
     if len(set(names)) != len(names):
         _mismatch()
-    links = [member.name.rstrip(b"/") + b"/" for member in members if member.is_link]
-    ordered = sorted(names) if links else []
+    links = [_folded(name) for member, name in zip(members, names, strict=True) if member.is_link]
+    ordered = sorted(map(_folded, names)) if links else []
     for link in links:
-        at = bisect_left(ordered, link)
+        at = bisect_right(ordered, link)
         if at < len(ordered) and ordered[at].startswith(link):
             _mismatch()
+
+
+def _folded(name: bytes) -> bytes:
+    """Spell a name as a folder that tells no cases apart, and ends in a slash."""
+    return b"/".join([part for part in name.lower().split(b"/") if part not in {b"", b"."}]) + b"/"
 
 
 def _check_tiling(members: list[Member], stop: int, front: bytes, end: bytes, first: int) -> bool:

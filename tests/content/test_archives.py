@@ -408,12 +408,25 @@ def test_a_second_name_in_an_extra_field_is_a_name_as_well() -> None:
     assert judged(ZIP, named("ä.txt".encode())) is None
     assert judged(ZIP, named(b"../a.txt")) is MISMATCH
     assert judged(ZIP, named(b"../a.txt", field=0x9999)) is None
+    assert judged(ZIP, named(b"b.tar.gz")) is TOO_LARGE
+    assert judged(ZIP, named(b"<script>.txt")) is ACTIVE
+    twice = named(b"b.txt")
+    other = zipfile.ZipInfo("b.txt")
+    first = zipfile.ZipInfo("a.txt")
+    first.extra = struct.pack("<HHBI", 0x7075, 10, 1, zlib.crc32(b"a.txt")) + b"b.txt"
+    assert judged(ZIP, twice) is None
+    assert judged(ZIP, zipped({first: b"hello", other: b"world"})) is MISMATCH
+    first.extra += struct.pack("<HHBI", 0x7075, 10, 1, zlib.crc32(b"a.txt")) + b"c.txt"
+    assert judged(ZIP, zipped({first: b"hello"})) is MISMATCH
 
 
 @pytest.mark.threat(14)
 def test_nothing_is_there_twice_and_nothing_is_written_through_a_link() -> None:
     link = linked("here")
     assert judged(ZIP, zipped({"b.txt": b"x", link: b"b.txt", "hereabouts/a": b"x"})) is None
+    assert judged(ZIP, zipped({link: b"/etc", "here/passwd": b"x"})) is MISMATCH
+    assert judged(ZIP, zipped({link: b"/etc", "./Here/passwd": b"x"})) is MISMATCH
+    link.create_system = 7  # of Macintosh, which unzip makes links for as well
     assert judged(ZIP, zipped({link: b"/etc", "here/passwd": b"x"})) is MISMATCH
     assert judged(ZIP, zipped({"abc": b"x", "abd": b"y"}).replace(b"abd", b"abc")) is MISMATCH
     assert judged(ZIP, zipped({"Makefile": b"x", "makefile": b"y"})) is None
