@@ -54,17 +54,26 @@ class Code(Enum):
     CONTENT_MISMATCH = (
         "content-mismatch",
         422,
-        "The bytes are not of the declared type or checksum: upload again under a new ticket that names the true one.",
+        (
+            "The bytes are not of the declared type or checksum (perhaps none at all, damaged, or an archive with "
+            "unsafe names): upload again under a new ticket that names the true one."
+        ),
     )
     ACTIVE_CONTENT = (
         "active-content",
         422,
-        "The bytes hold script or markup that a browser could run: remove it and upload again under a new ticket.",
+        (
+            "The bytes hold script, markup, macros or actions that a reader could run: remove them and upload again "
+            "under a new ticket."
+        ),
     )
     ARCHIVE_TOO_LARGE = (
         "archive-too-large",
         422,
-        "The archive unpacks to more than is accepted, or hides what it unpacks to: upload its files one by one.",
+        (
+            "The archive unpacks to more than is accepted, holds another archive, or hides what it unpacks to: upload "
+            "its files one by one."
+        ),
     )
     INFECTED = (
         "infected",

@@ -37,8 +37,8 @@ export { GatewayError } from "./gateway/errors.js";
  * @property {AbortSignal} [signal]
  *
  * @typedef {object} Progress
- * @property {"asking" | "hashing" | "uploading" | "paused" | "offline" | "waiting" | "completing"} phase
- *   "waiting": nobody answers, and it tries again after a while
+ * @property {"asking" | "hashing" | "uploading" | "paused" | "offline" | "waiting" | "completing" | "scanning"} phase
+ *   "waiting": nobody answers, and it tries again after a while; "scanning": it has arrived, and is being scanned
  * @property {number} loaded  bytes sent so far; never fewer than before, also where bytes have to be sent again
  * @property {number} total   bytes
  *

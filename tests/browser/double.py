@@ -273,8 +273,9 @@ def static(target: str, bucket: str = "") -> Response:
 
 
 def content_security_policy(bucket: str) -> str:
-    sources = f"img-src 'self' blob: {bucket}; connect-src 'self' {bucket}; script-src 'self'; style-src 'self'"
-    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    sources = f"img-src 'self' blob: {bucket}; media-src 'self' {bucket}; connect-src 'self' {bucket}"
+    own = "script-src 'self'; style-src 'self'"
+    return f"default-src 'none'; {sources}; {own}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 async def serve_app(request: Request) -> Response:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 POLICIES = {
-    "default": {"content_types": ALL_TYPES, "min_size": 0, "max_size": "20 MiB"},
+    "default": {"content_types": [*ALL_TYPES, "audio/wav"], "min_size": 0, "max_size": "20 MiB"},
     "checked": {"content_types": ["image/png"], "max_size": "1 MiB", "checksum": "required"},
     "large": {"content_types": ["application/octet-stream"], "max_size": "1 GiB", "multipart_from": "6 MiB"},
     "large-checked": {

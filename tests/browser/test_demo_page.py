@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import FileChooser, FilePayload, Locator, Page, expect
 
+from gateway.content.media_types import MEDIA_TYPES
 from gateway.errors import CODES, Code
 from tests.browser.double import POLICY, STATIC, Double, Fault, answer, pending, problem, storage_error
 from tests.browser.test_parts_js import forget_parts, noted
@@ -117,9 +118,47 @@ async def test_a_picture_comes_back_through_its_link(demo: Page, double: Double)
     await expect(demo.locator("#summary")).to_have_text("1 stored")
 
 
-async def test_what_is_no_picture_gets_a_download_link(demo: Page) -> None:
+async def test_what_links_only_save_gets_a_download_link(demo: Page) -> None:
     await choose(demo, {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"words"})
     await expect(demo.get_by_role("link", name="Download notes.txt")).to_be_visible()
+
+
+async def test_the_page_knows_what_links_show_as_the_gateway_does(demo: Page) -> None:
+    script = (
+        "import('./kinds.js').then(({ extensions, isShown }) => [extensions, Object.keys(extensions).filter(isShown)])"
+    )
+    extensions, shown = await demo.evaluate(script)
+    assert extensions == {each.name: each.extensions[0] for each in MEDIA_TYPES.values()}
+    assert set(shown) == {each.name for each in MEDIA_TYPES.values() if each.inline}
+
+
+async def test_what_the_browser_cannot_play_has_a_link_and_no_player(page: Page, double: Double) -> None:
+    policy = {**POLICY, "content_types": ["video/mp4"], "extensions": ["mp4"]}
+    double.answers["GET policies"] = deque([answer(200, {"policies": [policy]})])
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await choose(page, {"name": "film.mp4", "mimeType": "video/mp4", "buffer": b"no film"})
+    await expect(page.get_by_role("link", name="Open film.mp4")).to_be_visible()
+    await expect(page.locator("#list video")).to_have_count(0)
+
+
+async def test_many_types_are_told_by_their_kinds(page: Page, double: Double) -> None:
+    extensions = [extension for each in MEDIA_TYPES.values() for extension in each.extensions]
+    policy = {**POLICY, "content_types": sorted(MEDIA_TYPES), "extensions": extensions}
+    double.answers["GET policies"] = deque([answer(200, {"policies": [policy]})])
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    kinds = "Pictures, documents, film, sound, archives, text, fonts, and other files"
+    rest = len(MEDIA_TYPES) - 4
+    limits = page.locator("#limits")
+    await expect(limits).to_have_text(f"{kinds}: PNG, JPG, GIF, WEBP and {rest} more types, up to 1 MB each")
+    await expect(limits).to_have_attribute("title", " ".join(f".{extension}" for extension in extensions))
+
+
+async def test_few_types_are_all_named(page: Page, double: Double) -> None:
+    word = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    policy = {**POLICY, "content_types": ["text/plain", word, "image/svg+xml", "video/quicktime"]}
+    double.answers["GET policies"] = deque([answer(200, {"policies": [policy]})])
+    await page.goto(f"{double.gateway}/static/demo/#pass=pass-1")
+    await expect(page.locator("#limits")).to_have_text("SVG, MOV, DOCX, or text, up to 1 MB each")
 
 
 @pytest.mark.threat(8, 52)
@@ -189,6 +228,37 @@ async def test_cancelling_what_has_arrived_does_not_claim_that_nothing_was_kept(
     await expect(demo.locator(".state")).to_have_text("Checking what arrived")
     await demo.get_by_role("button", name="Cancel a.gif").click()
     await expect(demo.locator(".reason")).to_have_text("The whole file had arrived, and may be stored all the same.")
+
+
+async def test_a_scan_is_said_and_cancelling_it_does_not_claim_that_nothing_was_kept(
+    demo: Page, double: Double
+) -> None:
+    double.answers["POST 1/complete"] = deque([answer(202, pending("scanning", retry_after=30))])
+    await choose(demo, gif())
+    await expect(demo.locator(".state")).to_have_text("Scanning for viruses")
+    await expect(demo.get_by_role("status")).to_have_text("a.gif: Scanning for viruses.")
+    await demo.get_by_role("button", name="Cancel a.gif").click()
+    await expect(demo.locator(".reason")).to_have_text("The whole file had arrived, and may be stored all the same.")
+
+
+async def test_after_a_scan_what_arrived_is_promoted_and_stored(demo: Page, double: Double) -> None:
+    scanned = [answer(202, pending(state, retry_after=0)) for state in ("scanning", "promoting")]
+    double.answers["POST 1/complete"] = deque(scanned)
+    await demo.evaluate(WATCH)
+    await choose(demo, gif())
+    await expect(demo.locator(".state")).to_have_text("Stored, 11 bytes")
+    checked, scanning = "Checking what arrived", "Scanning for viruses"
+    states: list[str] = await demo.evaluate("states")
+    assert states[states.index(checked) :] == [checked, scanning, checked, "Stored, 11 bytes"]
+
+
+WATCH = """
+window.states = [];
+const added = (records) => records.flatMap(({ target, addedNodes }) => target.matches(".state") ? [...addedNodes] : []);
+new MutationObserver((records) => {
+  for (const { data } of added(records)) if (states.at(-1) !== data) states.push(data);
+}).observe(document.getElementById("list"), { childList: true, subtree: true });
+"""
 
 
 LARGE = {**POLICY, "multipart_from": 500_000}
@@ -277,7 +347,7 @@ async def test_an_upload_whose_parts_the_store_has_forgotten_can_be_sent_anew(di
     await expect(divided.locator(".state")).to_have_text("Failed")
     reason = "The storage no longer has what was sent of this file. Send it again."
     await expect(divided.locator(".reason")).to_have_text(reason)
-    await expect(divided.locator(".actions > :visible")).to_have_text(["Try again"])
+    await expect(divided.locator(".actions > :visible")).to_have_text(["Try again", "Remove"])
     double.part_faults.clear()
     await divided.get_by_role("button", name="Try again film.gif").click()
     await expect(divided.locator(".state")).to_have_text("Stored, 800 KB")
@@ -491,7 +561,7 @@ async def test_every_refusal_has_a_sentence_of_its_own_for_people(demo: Page) ->
     [
         (
             problem(Code.ACTIVE_CONTENT),
-            "The file contains script or markup that a browser could run.",
+            "The file contains script, markup, macros or actions that could run where it is opened.",
             "active-content",
         ),
         (
@@ -510,6 +580,33 @@ async def test_what_the_proof_finds_is_shown(
     await expect(demo.locator(".reason")).to_have_text(reason)
     await expect(demo.locator(".code")).to_have_text(f"{code} · r-1")
     await expect(demo.get_by_role("status")).to_have_text(f"a.gif: Refused. {reason}")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [Code.SIZE_MISMATCH, Code.CONTENT_MISMATCH, Code.ACTIVE_CONTENT, Code.ARCHIVE_TOO_LARGE, Code.INFECTED],
+    ids=lambda code: code.code,
+)
+async def test_a_file_that_can_never_pass_is_not_tried_again(demo: Page, double: Double, code: Code) -> None:
+    double.answers["POST 1/complete"] = deque([problem(code)])
+    await choose(demo, gif())
+    await expect(demo.locator(".state")).to_have_text("Refused")
+    await expect(demo.locator(".actions > :visible")).to_have_text(["Remove"])
+
+
+async def test_what_is_not_sent_is_removed_one_by_one_and_the_focus_stays_in_the_list(demo: Page) -> None:
+    names = ["a.exe", "b.exe", "c.exe"]
+    await choose(demo, *(FilePayload(name=name, mimeType="x/y", buffer=b"MZ") for name in names))
+    await expect(demo.locator(".actions > :visible")).to_have_text(["Send anyway", "Remove"] * 3)
+    await demo.get_by_role("button", name="Remove b.exe").click()
+    await expect(demo.locator(".name")).to_have_text(["a.exe", "c.exe"])
+    await expect(demo.locator("#summary")).to_have_text("2 not stored")
+    await expect(demo.get_by_role("button", name="Send anyway c.exe")).to_be_focused()
+    await demo.get_by_role("button", name="Remove c.exe").click()
+    await expect(demo.get_by_role("button", name="Send anyway a.exe")).to_be_focused()
+    await demo.get_by_role("button", name="Remove a.exe").click()
+    await expect(demo.get_by_role("button", name="Choose files")).to_be_focused()
+    await expect(demo.get_by_role("heading", name="A ticket")).to_be_visible()
 
 
 async def test_what_the_bucket_refuses_is_shown(demo: Page, double: Double) -> None:

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import io
 import random
 import struct
 import time
+import wave
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -82,6 +84,17 @@ async def test_two_hundred_megabytes_pass_the_gateway_by(demo: Page, site: Site,
     assert stored_sha256(site, size) == sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     assert site.bucket.carried > 20 * size
     assert site.gateway.carried < 20 * 65_536  # the page itself included
+
+
+async def test_a_sound_is_played_in_its_card(demo: Page) -> None:
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 8000 * 3))
+    await choose(demo, "bell.wav", "audio/wav", sound.getvalue())
+    await outcome(demo, "Stored")
+    await expect(demo.get_by_role("link", name="Open bell.wav")).to_be_visible()
+    await expect(demo.locator("audio[controls]")).to_have_js_property("duration", 3)
 
 
 async def test_a_picture_comes_back_and_the_browser_keeps_it(demo: Page, site: Site) -> None:
@@ -176,12 +189,15 @@ async def test_an_answer_lost_on_the_way_loses_no_upload(demo: Page, site: Site)
     [
         (
             ("notes.txt", "text/plain", b"<!doctype html><script>alert(1)</script>"),
-            "The file contains script or markup that a browser could run.",
+            "The file contains script, markup, macros or actions that could run where it is opened.",
             "active-content",
         ),
         (
             ("picture.png", "image/png", b"GIF89a" + bytes(100)),
-            "The file\u2019s contents do not fit its name: another type, damaged, or text that is not in UTF-8.",
+            (
+                "The file\u2019s contents do not fit its name: another type, damaged, text that is not in UTF-8, or an "
+                "archive with unsafe names."
+            ),
             "content-mismatch",
         ),
         (

@@ -25,7 +25,8 @@ FOR_A_YEAR = "public, max-age=31536000, immutable"
 LARGE = bytes(range(256)) * 4096  # 1 MiB
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: https://bucket.example; "
-    "connect-src 'self' https://bucket.example; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "media-src 'self' https://bucket.example; connect-src 'self' https://bucket.example; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

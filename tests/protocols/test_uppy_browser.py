@@ -207,6 +207,9 @@ async def test_a_single_upload_that_is_rejected_is_shown_as_failed(site: Site) -
     await site.start()
     result = await site.ended()
     assert result["seen"] == [
-        "The bytes are not of the declared type or checksum: upload again under a new ticket that names the true one."
+        (
+            "The bytes are not of the declared type or checksum (perhaps none at all, damaged, or an archive with "
+            "unsafe names): upload again under a new ticket that names the true one."
+        )
     ]
     assert result["files"][0]["error"] == result["seen"][0]

@@ -117,11 +117,12 @@ def _is_range(text: str) -> bool:
 
 
 def _page_policy(storage_origin: str) -> str:
-    """Return the Content-Security-Policy of pages: scripts and styles of ours, pictures and calls to the store too."""
+    """Return the Content-Security-Policy of pages: what is ours; pictures, media and calls of the store too."""
     if re.search(r"[\s;,']", storage_origin):
         raise ValueError("not an origin")
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
-        f"img-src 'self' blob: {storage_origin}; connect-src 'self' {storage_origin}; "
+        f"img-src 'self' blob: {storage_origin}; media-src 'self' {storage_origin}; "
+        f"connect-src 'self' {storage_origin}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

@@ -1,5 +1,6 @@
 /** The demo page: a list of cards, each an upload, over the functions of gateway.js. */
 import { forget, pending, policies, start } from "../gateway.js";
+import { isShown, told as kinds } from "./kinds.js";
 import { messages } from "./messages.js";
 
 const PARALLEL = 3; // uploads at a time; the others wait in line
@@ -20,7 +21,14 @@ const PHASES = {
   asking: "Asking for a ticket",
   hashing: "Computing the checksum",
   completing: "Checking what arrived",
+  scanning: "Scanning for viruses",
 };
+
+/** Refusals of the file itself, which is refused again however often it is sent. */
+const FINAL = [
+  "size-mismatch", "content-mismatch", "active-content", "archive-too-large", "infected",
+  "type-not-allowed", "extension-mismatch", "too-large", "invalid-filename",
+];
 
 const $ = (id) => document.getElementById(id);
 const gateway = new URL("../..", document.baseURI).href; // this page is /static/demo/ of its gateway
@@ -70,6 +78,7 @@ async function begin() {
     if (!policy) return notice(messages["policy-unknown"]);
     notice("");
     $("limits").textContent = limits();
+    $("limits").title = policy.extensions.map(dotted).join(" ");
     $("input").accept = [...policy.content_types, ...policy.extensions.map(dotted)].join();
     $("choose").disabled = false;
     take(early.splice(0));
@@ -86,11 +95,7 @@ function notice(text) {
 }
 
 function limits() {
-  const pictures = (type) => Number(type.startsWith("image/"));
-  const types = [...policy.content_types].sort((one, other) => pictures(other) - pictures(one));
-  const short = types.map((type) => type.split("/")[1]).filter((each) => each.length < 6);
-  const kinds = short.map((each) => (each === "plain" ? "text" : each.toUpperCase()));
-  return `${new Intl.ListFormat("en", { type: "disjunction" }).format(kinds)}, up to ${bytes(policy.max_size)} each`;
+  return `${kinds(policy.content_types)}, up to ${bytes(policy.max_size)} each`;
 }
 
 /** What the policy will object to, said before anything is sent; the gateway alone decides. */
@@ -171,12 +176,13 @@ function advance(card, { phase, loaded, total }) {
   const percent = `${Math.floor(100 * share)} %`;
   const told = { ...PHASES, paused: `Paused at ${percent}`, offline: `Offline at ${percent}, goes on by itself`, waiting: SILENCE };
   card.progress.value = share;
-  if (phase !== "waiting") card.arrived = phase === "completing";
+  if (phase !== "waiting") card.arrived = ["completing", "scanning"].includes(phase);
   const large = card.entry || (policy?.multipart_from && total >= policy.multipart_from);
   const [text, act] = phase === "paused" ? ["Resume", "resume"] : ["Pause", "pause"];
   const pausable = large && ["uploading", "paused", "offline"].includes(phase);
   if (phase !== "waiting") label(card, pausable ? text : "", () => card.task[act](), card.more);
-  if (card.item.dataset.phase !== phase && ["paused", "offline"].includes(phase)) tell(card, `${told[phase]}.`);
+  const said = ["paused", "offline", "scanning"].includes(phase);
+  if (card.item.dataset.phase !== phase && said) tell(card, `${told[phase]}.`);
   if (card.item.dataset.phase !== phase && phase === "waiting") tell(card, SILENCE);
   card.item.dataset.phase = phase;
   update(card, phase === "paused" ? "paused" : "running", told[phase] ?? `${percent} of ${bytes(total)}`);
@@ -185,10 +191,12 @@ function advance(card, { phase, loaded, total }) {
 
 function stored(card, { object, link }) {
   card.entry = null;
-  const picture = object.content_type.startsWith("image/");
-  if (picture) show(card, link);
+  const type = object.content_type;
+  const shown = isShown(type);
+  if (shown && type.startsWith("image/")) show(card, link);
+  else if (shown) play(card, type.split("/")[0], link);
   card.link.href = link;
-  card.link.textContent = picture ? "Open" : "Download";
+  card.link.textContent = shown ? "Open" : "Download";
   card.link.setAttribute("aria-label", `${card.link.textContent} ${card.name}`);
   card.link.hidden = false;
   finish(card, "stored", `Stored, ${bytes(object.size)}`);
@@ -211,6 +219,7 @@ function failed(card, error) {
   finish(card, "refused", busy ? "Failed" : "Refused", card.entry ? `${reason} ${GOES_ON}` : reason);
   card.code.textContent = [error.code, error.storageCode, error.requestId].filter(Boolean).join(" · ");
   card.code.hidden = false;
+  if (FINAL.includes(error.code)) label(card, "", null);
 }
 
 function finish(card, outcome, state, reason = "") {
@@ -219,7 +228,8 @@ function finish(card, outcome, state, reason = "") {
   const again = state === "Not sent" ? "Send anyway" : card.entry ? "Go on" : "Try again";
   const possible = outcome !== "stored" && (card.file || card.handle || card.entry);
   label(card, possible ? again : "", () => (card.file || card.handle ? enqueue(card) : chooseAgain(card)));
-  label(card, card.entry ? "Discard" : "", () => discard(card), card.more);
+  if (card.entry) label(card, "Discard", () => discard(card), card.more);
+  else label(card, outcome === "stored" ? "" : "Remove", () => remove(card), card.more);
   update(card, outcome, state);
   tell(card, `${state}. ${reason}`);
 }
@@ -316,6 +326,18 @@ function show(card, address) {
   card.preview.src = address;
 }
 
+/** Lets sound or film be played from its link; what this browser cannot play is only there to open. */
+function play(card, kind, address) {
+  const player = document.createElement(kind);
+  player.controls = true;
+  player.preload = "metadata";
+  player.setAttribute("aria-label", card.name);
+  player.onerror = () => player.remove();
+  player.src = address;
+  if (kind === "video") card.preview.after(player);
+  else card.progress.after(player);
+}
+
 function summarise() {
   const all = [...cards];
   const count = (...outcomes) => all.filter((card) => outcomes.includes(card.outcome)).length;
@@ -332,13 +354,21 @@ function summarise() {
   $("clear").hidden = all.length === count(...BUSY, "unfinished");
 }
 
+function drop(card) {
+  URL.revokeObjectURL(card.preview.src);
+  card.item.remove();
+  cards.delete(card);
+}
+
+function remove(card) {
+  const neighbour = card.item.nextElementSibling ?? card.item.previousElementSibling;
+  drop(card);
+  summarise();
+  (neighbour?.querySelector(".actions > :not([hidden])") ?? $("choose")).focus();
+}
+
 function clear() {
-  for (const card of cards) {
-    if ([...BUSY, "unfinished"].includes(card.outcome)) continue;
-    URL.revokeObjectURL(card.preview.src);
-    card.item.remove();
-    cards.delete(card);
-  }
+  for (const card of cards) if (![...BUSY, "unfinished"].includes(card.outcome)) drop(card);
   summarise();
   $("choose").focus();
 }

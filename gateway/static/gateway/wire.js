@@ -16,6 +16,7 @@ export async function complete(job, url) {
     const status = await job.ask("POST", url, { body: {} });
     if (status.status === "stored") return status;
     if (!ARRIVED.includes(status.status)) throw refusedByProof(status);
+    job.report(status.status === "scanning" ? "scanning" : "completing", job.total);
     await rest((status.retry_after ?? 1) * 1000, job.signal);
   }
   throw new GatewayError("still-working", "The file arrived, but checking it takes too long. Try again later.");
