@@ -25,6 +25,7 @@ from gateway.worker.clamd import Clamd
 from gateway.worker.consumer import Consumer, Tempo
 from gateway.worker.handling import Handling
 from gateway.worker.health import Check
+from gateway.worker.names import Names
 from gateway.worker.queue import Queue
 from gateway.worker.reaper import Reaper
 from gateway.worker.reports import ReportedDelivery, ReportedScanner
@@ -115,11 +116,13 @@ class Worker:
     consumer: Consumer
     checks: Sequence[Check]
     queue: Queue
+    names: Names
     foundation: Foundation
 
     def close(self) -> None:
         """Let threads and connections go."""
         self.queue.close()
+        self.names.close()
         self.foundation.close()
 
 
@@ -147,7 +150,9 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
     session = open_session(settings.region, credentials)
     queue = crashing(SqsQueue(session, events_queue, settings.region), "queue", crash_at)
     networks = [ip_network(text) for text in settings.webhook_networks]
-    delivery = ReportedDelivery(Webhooks(configured(settings), clock, networks=networks), stopwatch, report)
+    names = Names()
+    webhooks = Webhooks(configured(settings), clock, resolve=names, networks=networks)
+    delivery = ReportedDelivery(webhooks, stopwatch, report)
     turns = Turns(delivery, stopwatch, (tempo or Tempo()).hands)
     announcer = crashing(Announcer(storage, foundation.tokens, turns), "announcer", crash_at)
     handling = Handling(States(storage, secrets.token_urlsafe), foundation.uploads, announcer)
@@ -160,7 +165,7 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
         tempo=tempo,
     )
     checks = [queue.check, storage.check, *([] if clamd is None else [clamd.check])]
-    return Worker(consumer, checks, queue, foundation)
+    return Worker(consumer, checks, queue, names, foundation)
 
 
 def create_reaper(settings: Settings, credentials: Credentials | None = None, *, dry_run: bool = False) -> Reaper:

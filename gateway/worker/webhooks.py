@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from socket import IPPROTO_TCP, SOCK_STREAM, gaierror
+from socket import gaierror
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -57,12 +57,6 @@ def configured(settings: Settings) -> dict[str, Target]:
     }
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host, in the order to try them; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM, proto=IPPROTO_TCP)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 class Webhooks:
     """Delivers announcements to the tenants' targets."""
 
@@ -71,13 +65,14 @@ class Webhooks:
         targets: Mapping[str, Target],
         clock: Callable[[], float],
         *,
+        resolve: Resolve,
         networks: Sequence[Network] = (),
-        resolve: Resolve = resolved,
         tls: ssl.SSLContext | None = None,
         deadline: float = DEADLINE,
     ) -> None:
         """Take the targets by tenant, and the networks of one's own that they may lie in, beside public addresses.
 
+        `resolve` returns the addresses of a host and a port, in the order to try them, or raises OSError;
         `tls` says whose certificates are trusted (httpx's choice unless given), `deadline` is in seconds.
         """
         self._targets = targets

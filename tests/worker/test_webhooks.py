@@ -1,7 +1,10 @@
 """One POST over real TLS to where it may go and nowhere else, within bounds, whatever the receiver does."""
 
+import asyncio
 import logging
+import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +23,8 @@ from gateway.grants.tickets import Ticket
 from gateway.markers import Marker, State
 from gateway.standard_webhooks import TOLERANCE
 from gateway.worker.announcements import Announcement, Announcer, announcement_id
-from gateway.worker.webhooks import MAX_REPLY, Resolve, Target, Undelivered, Webhooks, configured, resolved
+from gateway.worker.names import Names
+from gateway.worker.webhooks import MAX_REPLY, Resolve, Target, Unanswered, Undelivered, Webhooks, configured
 from tests.gateways import API_KEY, APP_SECRET, settings, tenant
 from tests.http.routes.flow import NOWHERE
 from tests.memory_storage import MemoryStorage
@@ -276,7 +280,9 @@ async def test_a_target_may_be_an_address_that_its_certificate_names(authority: 
 async def test_this_machine_is_not_reached_however_it_is_spelt(authority: CertificateAuthority, host: str) -> None:
     async with receiving() as plain, listening(authority, "localhost") as receiver:
         for url in (f"https://{host}:{receiver.port}", f"http://{host}:{plain.port}"):
-            sender = Webhooks({"default": Target(url, [SECRET])}, lambda: NOW, tls=authority.trust(), deadline=PATIENT)
+            target = Target(url, [SECRET])
+            tls = authority.trust()
+            sender = Webhooks({"default": target}, lambda: NOW, resolve=Names(PATIENT), tls=tls, deadline=PATIENT)
             assert await undelivered(sender) == REFUSED
         assert (receiver.connections, plain.connections) == (0, 0)
 
@@ -356,14 +362,50 @@ async def nobody(host: str, port: int) -> Sequence[str]:
     ("url", "resolve", "reason"),
     [
         (f"https://{HOST}:1", nobody, "gaierror: [Errno -2] Name hooks.example not known, port 1"),
-        (f"https://{'a' * 64}.example", resolved, "UnicodeError"),
-        ("https://127.0.0.1:9", resolved, "ConnectError: All connection attempts failed"),
+        (f"https://{'a' * 64}.example", Names(PATIENT), "UnicodeError"),
+        ("https://127.0.0.1:9", Names(PATIENT), "ConnectError: All connection attempts failed"),
     ],
 )
 async def test_a_target_that_cannot_be_reached_says_why(
     authority: CertificateAuthority, url: str, resolve: Resolve, reason: str
 ) -> None:
     assert await undelivered(webhooks(authority, url, resolve=resolve)) == reason
+
+
+def test_a_name_server_that_is_silent_keeps_nobody_longer_than_the_deadline_nor_the_worker_from_its_end(
+    authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered, left = threading.Event(), threading.Event(), threading.Event()
+
+    def silent(*_: object, **__: object) -> list[object]:
+        asked.set()
+        answered.wait(PATIENT)
+        left.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    names = Names(0.2)
+
+    async def worker() -> str:
+        return await undelivered(webhooks(authority, f"https://{HOST}:1", resolve=names))
+
+    try:
+        assert asyncio.run(worker()) == "TimeoutError"
+        assert asked.is_set()
+        assert not left.is_set()  # it is still under way, and the loop has ended
+    finally:
+        answered.set()
+        names.close()
+
+
+async def test_silence_is_told_from_an_answer(authority: CertificateAuthority) -> None:
+    async with listening(authority) as receiver:
+        sender = webhooks(authority, f"https://{HOST}:{receiver.port}")
+        for answer, kind in ((reset, Unanswered), (status("500 Oops"), Undelivered)):
+            receiver.answer = answer
+            with pytest.raises(Undelivered) as caught:
+                await sender.deliver("default", MESSAGE)
+            assert type(caught.value) is kind
 
 
 def test_targets_are_those_of_the_settings_and_keep_their_secrets_to_themselves() -> None:
@@ -376,5 +418,5 @@ def test_targets_are_those_of_the_settings_and_keep_their_secrets_to_themselves(
     found = configured(settings(NOWHERE, tenants=tenants, events_queue=queue))
     assert found == {"default": Target("https://hooks.example/files", [SECRET, NEWER_SECRET])}
     assert "whsec" not in repr(found)
-    sender = Webhooks(found, lambda: NOW, tls=ssl.create_default_context())
+    sender = Webhooks(found, lambda: NOW, resolve=Resolver(), tls=ssl.create_default_context())
     assert (sender.hears("default"), sender.hears("other"), sender.hears("")) == (True, False, False)
