@@ -45,7 +45,9 @@ DOCUMENTED = {
     ("GET", "/v1/objects/{key}"): ["200", "401", "403", "404", "503"],
     ("DELETE", "/v1/objects/{key}"): ["204", "401", "403", "404", "503"],
     ("GET", "/healthz"): ["200"],
+    ("HEAD", "/healthz"): ["200"],
     ("GET", "/readyz"): ["200", "503"],
+    ("HEAD", "/readyz"): ["200", "503"],
 }
 Operation = APIOperation[Any, Any, Any, Any]
 REQUIRED: list[dict[str, list[str]]] = [{"HTTPBearer": []}]
@@ -258,11 +260,11 @@ def test_a_whole_journey_meets_every_success_that_the_document_lists(
     for method in ("GET", "HEAD"):
         call(method, "/d/{token}", token=link)
         call(method, "/d/{token}/{filename}", token=link, filename="dot.png")
+        call(method, "/healthz")
+        call(method, "/readyz")
 
     call("POST", "/v1/passes", {"max_size": 1000, "content_types": ["image/png"]})
     call("GET", "/v1/policies")
-    call("GET", "/healthz")
-    call("GET", "/readyz")
     page = call("GET", "/v1/objects", limit="1", prefix="default/")
     assert len(page["objects"]) == 1
     assert call("GET", "/v1/objects/{key}", key=key)["metadata"] == {"album": "Š"}

@@ -10,12 +10,14 @@ from gateway.http.schemas import Health
 router = APIRouter(route_class=GatewayRoute, tags=["health"], responses=other_responses())
 
 
+@router.head("/healthz")
 @router.get("/healthz")
 async def healthz(call: Anyone) -> Health:  # noqa: ARG001 - every endpoint of GatewayRoute takes its call
     """Answer."""
     return {"status": "alive"}
 
 
+@router.head("/readyz", responses=problem_responses(Code.STORAGE_UNAVAILABLE))
 @router.get("/readyz", responses=problem_responses(Code.STORAGE_UNAVAILABLE))
 async def readyz(call: Anyone) -> Health:
     """Reach for the bucket and for credentials."""

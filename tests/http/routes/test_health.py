@@ -26,6 +26,14 @@ async def test_ready_means_that_the_bucket_answers(client: httpx.AsyncClient, of
     assert unready.headers["retry-after"] == "5"
 
 
+async def test_who_asks_by_head_is_told_the_same(client: httpx.AsyncClient, offline: httpx.AsyncClient) -> None:
+    for asked, path in ((client, "/healthz"), (client, "/readyz"), (offline, "/readyz")):
+        expected, answered = await asked.get(path), await asked.head(path)
+        assert answered.status_code == expected.status_code
+        names = ("content-type", "content-length", "retry-after", "cache-control")
+        assert [answered.headers.get(name) for name in names] == [expected.headers.get(name) for name in names]
+
+
 @pytest.mark.threat(54)
 @pytest.mark.parametrize("fault", [error(403, "AccessDenied"), error(301, "PermanentRedirect"), answer(404)])
 async def test_readiness_says_nothing_of_the_bucket(fault: Fault) -> None:
@@ -61,8 +69,8 @@ async def test_the_openapi_document_is_shown_where_the_settings_say_so() -> None
         "/d/{token}/{filename}": ["get", "head"],
         "/v1/objects": ["get"],
         "/v1/objects/{key}": ["delete", "get"],
-        "/healthz": ["get"],
-        "/readyz": ["get"],
+        "/healthz": ["get", "head"],
+        "/readyz": ["get", "head"],
     }
 
 
@@ -74,7 +82,7 @@ async def test_the_openapi_document_is_shown_where_the_settings_say_so() -> None
         ("PUT", "/v1/uploads", "POST"),
         ("PATCH", "/v1/links", "POST"),
         ("POST", "/v1/objects", "GET"),
-        ("DELETE", "/healthz", "GET"),
+        ("DELETE", "/healthz", "GET, HEAD"),
         ("POST", "/d/token", "GET, HEAD"),
         ("TRACE", "/v1/uploads", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("CONNECT", "/v1/uploads", "GET, HEAD, POST, DELETE, OPTIONS"),
