@@ -3,8 +3,12 @@
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
+
+from gateway.errors import Refusal
+from gateway.grants.keys import ObjectKey
 
 
 def configure(level: str) -> None:
@@ -13,6 +17,7 @@ def configure(level: str) -> None:
     botocore's DEBUG prints session tokens and signatures, httpx's INFO prints URLs: both stay at WARNING at any level.
     """
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -34,3 +39,12 @@ def configure(level: str) -> None:
 def access(line: Mapping[str, object]) -> None:
     """Write one line for one request."""
     structlog.get_logger().info(**{str(name): value for name, value in line.items()})
+
+
+def about(text: str) -> AbstractContextManager[None]:
+    """Name the upload in every line within the block, by the text of its key, or of what lies right below it."""
+    try:
+        key = ObjectKey.parse_below(text)
+    except Refusal:
+        return nullcontext()
+    return structlog.contextvars.bound_contextvars(key=key.upload_key, tenant=key.tenant, policy=key.policy)

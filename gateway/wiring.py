@@ -1,12 +1,13 @@
 """From the settings to what the API, the worker and the reaper stand on."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
 import boto3
 
+from gateway import logs
 from gateway.crashes import crashing
 from gateway.grants.keys import ObjectKey
 from gateway.grants.tokens import Tokens
@@ -114,7 +115,7 @@ class Worker:
     """The loop, and what it needs to be reached."""
 
     consumer: Consumer
-    checks: Sequence[Check]
+    checks: Mapping[str, Check]
     queue: Queue
     names: Names
     foundation: Foundation
@@ -143,7 +144,7 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
     """
     crash_at = settings.crash_at
     clamd = None if settings.clamd_socket is None else Clamd(settings.clamd_socket, settings.scan_timeout)
-    scanner = None if clamd is None else ReportedScanner(crashing(clamd, "scanner", crash_at), stopwatch, report)
+    scanner = None if clamd is None else crashing(ReportedScanner(clamd, stopwatch, report), "scanner", crash_at)
     foundation = lay_foundation(settings, credentials, scanner=scanner, answer_within=WORK_WITHIN)
     storage = foundation.storage
     # A session of its own: two threads may not make clients of one at the same time (boto3, "Multithreading").
@@ -163,8 +164,9 @@ def create_worker(  # noqa: PLR0913 - what only a command knows
         random=secrets.SystemRandom().random,
         report=report,
         tempo=tempo,
+        about=logs.about,
     )
-    checks = [queue.check, storage.check, *([] if clamd is None else [clamd.check])]
+    checks = {"queue": queue.check, "storage": storage.check, **({} if clamd is None else {"scanner": clamd.check})}
     return Worker(consumer, checks, queue, names, foundation)
 
 

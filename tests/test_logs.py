@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+from unittest.mock import ANY
 from urllib.parse import quote
 
 import httpx
@@ -73,3 +76,37 @@ def test_at_debug_a_failing_store_and_hostile_callers_leave_no_secret_and_no_lin
     assert "X-Amz-" not in log
     assert "secret-bucket" not in log
     assert all(text.isprintable() for line in lines for text in line.values() if isinstance(text, str))
+
+
+ABOUT = f"""
+import asyncio, logging
+from gateway import logs
+
+async def work(key, turn, other):
+    with logs.about(key):
+        turn.set()
+        await other.wait()
+        logging.getLogger("gateway.work").warning("from %s", key)
+        logs.access({{"event": "scan"}})
+
+async def both():
+    turns = asyncio.Event(), asyncio.Event()
+    await asyncio.gather(work("incoming/a/photos/{"1" * 32}.png", *turns), work("incoming/b/x", *turns[::-1]))
+    logs.access({{"event": "over"}})
+
+logs.configure("info")
+asyncio.run(both())
+"""
+
+
+def test_lines_within_a_block_name_the_upload_that_it_is_about_and_no_other() -> None:
+    done = subprocess.run([sys.executable, "-c", ABOUT], capture_output=True, text=True, timeout=60, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    upload = {"key": f"incoming/a/photos/{'1' * 32}.png", "tenant": "a", "policy": "photos"}
+    assert sorted(lines, key=lambda line: (str(line["event"]), "key" not in line)) == [
+        {"event": "from incoming/a/photos/" + "1" * 32 + ".png", "level": "warning", **upload, "timestamp": ANY},
+        {"event": "from incoming/b/x", "level": "warning", "timestamp": ANY},
+        {"event": "over", "level": "info", "timestamp": ANY},
+        {"event": "scan", "level": "info", **upload, "timestamp": ANY},
+        {"event": "scan", "level": "info", "timestamp": ANY},
+    ]

@@ -39,7 +39,11 @@ class Clamd:
         self._deadline = deadline
 
     async def is_clean(self, blocks: AsyncIterator[bytes]) -> bool:
-        """Tell whether clamd has looked at all of the blocks and found nothing.
+        """Tell whether clamd has looked at all of the blocks and found nothing; raises as `found` does."""
+        return await self.found(blocks) is None
+
+    async def found(self, blocks: AsyncIterator[bytes]) -> str | None:
+        """Return the name of the signature that was found, None where clamd has looked at all and found nothing.
 
         Raises what `blocks` raises, and `scanner-unavailable` for whatever is neither OK nor FOUND, and where clamd
         reached a limit of its own before the end.
@@ -48,7 +52,7 @@ class Clamd:
         if answer == _CLEAN:
             if not whole:
                 raise _unavailable("it called bytes clean before it had them all")
-            return True
+            return None
         found = _FOUND.fullmatch(answer)
         if found is None:
             raise _unavailable(_KNOWN.get(answer, "its answer is neither OK nor FOUND"))
@@ -56,7 +60,7 @@ class Clamd:
         if signature.startswith(_LIMITS):
             raise _unavailable(f"the upload is beyond a limit of its own, {signature}")
         log.warning("the scanner found %s", signature)
-        return False
+        return signature
 
     async def check(self) -> None:
         """Return when clamd answers; raises `scanner-unavailable`."""

@@ -8,7 +8,7 @@ and then it lies in the queue of dead letters. Workers share nothing, and any nu
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 from gateway.errors import Refusal
@@ -53,8 +53,11 @@ class Consumer:
         random: Callable[[], float],
         report: Report,
         tempo: Tempo | None = None,
+        about: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Take the queue and what handles events; `clock` runs in seconds, `random` gives 0 … 1.
+
+        `about` names in the log, by its key, what an event is about.
 
         `report` gets one mapping for each event: event, key, tenant, policy, outcome, ms, deliveries, again_in?.
         """
@@ -64,6 +67,7 @@ class Consumer:
         self._random = random
         self._report = report
         self._tempo = tempo or Tempo()
+        self._about = about
         self._stopped = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._receiving: asyncio.Task[None] | None = None
@@ -188,12 +192,13 @@ class Consumer:
 
     async def _delay_after(self, event: Appeared, message: Message) -> int | None:
         began = self._clock()
-        try:
-            handled = await self._handle(event)
-        except Exception:  # a bug: it may be none of this upload's, and waits for whoever repairs it
-            log.exception("an event could not be handled")
-            handled = Handled(FAILED, again=Again.COMPLETION)
-        return self._told(handled, self._clock() - began, message)
+        with self._about(event.key):
+            try:
+                handled = await self._handle(event)
+            except Exception:  # a bug: it may be none of this upload's, and waits for whoever repairs it
+                log.exception("an event could not be handled")
+                handled = Handled(FAILED, again=Again.COMPLETION)
+            return self._told(handled, self._clock() - began, message)
 
     def _told(self, handled: Handled, seconds: float, message: Message) -> int | None:
         """Report what came of it, and return when it has to come again, if it has."""

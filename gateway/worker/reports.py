@@ -1,8 +1,8 @@
 """Reports: one line for each scan and each webhook, for the log and for metrics, beside that of each event."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Protocol
 
-from gateway.proof import Scanner
 from gateway.worker.announcements import Announcement, Delivery
 from gateway.worker.webhooks import Undelivered
 
@@ -15,24 +15,31 @@ def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-class ReportedScanner:
-    """A scanner whose verdicts are told, `unavailable` among them."""
+class Searching(Protocol):
+    """Looks for malware."""
 
-    def __init__(self, scanner: Scanner, clock: Clock, report: Report) -> None:
-        """Take what scans; `report` gets event, verdict and ms."""
+    async def found(self, blocks: AsyncIterator[bytes]) -> str | None:
+        """Return the name of what was found, None where all is clean; raises as `Scanner.is_clean` does."""
+
+
+class ReportedScanner:
+    """A scanner (`gateway.proof.Scanner`) whose verdicts are told, `unavailable` among them."""
+
+    def __init__(self, scanner: Searching, clock: Clock, report: Report) -> None:
+        """Take what scans; `report` gets event, verdict, signature? and ms."""
         self._scanner = scanner
         self._clock = clock
         self._report = report
 
     async def is_clean(self, blocks: AsyncIterator[bytes]) -> bool:
         """See Scanner."""
-        began, verdict = self._clock(), "unavailable"
+        began, told = self._clock(), {"verdict": "unavailable"}
         try:
-            clean = await self._scanner.is_clean(blocks)
-            verdict = "clean" if clean else "infected"
+            found = await self._scanner.found(blocks)
+            told = {"verdict": "clean"} if found is None else {"verdict": "infected", "signature": found}
         finally:
-            self._report({"event": "scan", "verdict": verdict, "ms": milliseconds(self._clock() - began)})
-        return clean
+            self._report({"event": "scan", **told, "ms": milliseconds(self._clock() - began)})
+        return found is None
 
 
 class ReportedDelivery:

@@ -101,6 +101,11 @@ async def test_scans_side_by_side_are_answered_each_for_itself(scanner: Clamd) -
     assert verdicts == [False, True] * 50
 
 
+async def test_what_was_found_has_its_name(scanner: Clamd) -> None:
+    assert await scanner.found(blocks_of(b"harmless")) is None
+    assert re.fullmatch(r"Local\.Test\.\S+\.UNOFFICIAL", await scanner.found(blocks_of(EICAR)) or "")
+
+
 async def test_clamd_is_there(scanner: Clamd) -> None:
     await scanner.check()
 

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -328,6 +328,38 @@ def test_workers_side_by_side_share_what_is_there() -> None:
     works = played(scenario)
     assert sorted(int(key) for work in works for _, key in work.began) == list(range(60))
     assert [len(work.began) for work in works] == [20, 20, 20]
+
+
+def test_the_log_is_told_what_an_event_is_about_until_it_is_reported() -> None:
+    about: list[str] = []
+    said: list[tuple[str, Sequence[str]]] = []
+
+    @contextmanager
+    def naming(key: str) -> Iterator[None]:
+        about.append(key)
+        yield
+        about.remove(key)
+
+    async def work(event: Appeared) -> Handled:
+        said.append((event.key, tuple(about)))
+        if event.key == "bug":
+            raise ZeroDivisionError
+        return STORED
+
+    def report(line: Mapping[str, object]) -> None:
+        said.append((str(line["outcome"]), tuple(about)))
+
+    async def scenario() -> None:
+        queue = MemoryQueue(clock)
+        queue.send(told_of("one", "bug"))
+        consumer = Consumer(
+            queue, work, clock=clock, random=lambda: 1.0, report=report, tempo=Tempo(hands=1), about=naming
+        )
+        await run_for(1, consumer)
+
+    played(scenario)
+    assert said == [("one", ("one",)), ("stored", ("one",)), ("bug", ("bug",)), ("failed", ("bug",))]
+    assert about == []
 
 
 def test_a_day_without_the_queue_is_no_reason_to_end() -> None:

@@ -1,6 +1,7 @@
 """What probes and Prometheus are told of a worker."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 import httpx
@@ -10,6 +11,8 @@ from gateway.errors import Code, Refusal
 from gateway.metrics import Work
 from gateway.worker.health import ALIVE_WITHIN, Check, health_app
 from tests.worker.hours import played
+
+NAMES = ("queue", "storage", "scanner")
 
 
 class Part:
@@ -30,7 +33,9 @@ class Part:
 def asking(
     *checks: Check, alive: Callable[[float], bool] = lambda _: True, work: Work | None = None
 ) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(health_app(alive, checks, (work or Work()).text), raise_app_exceptions=False)
+    """Ask a worker whose queue, storage and scanner, in this order, are reached by these."""
+    app = health_app(alive, dict(zip(NAMES, checks, strict=False)), (work or Work()).text)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9090")
 
 
@@ -62,13 +67,27 @@ async def test_a_worker_that_reaches_everything_is_ready() -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("code", [Code.STORAGE_UNAVAILABLE, Code.SCANNER_UNAVAILABLE])
-async def test_a_worker_that_does_not_reach_something_is_not_ready(place: int, code: Code) -> None:
+async def test_a_worker_that_does_not_reach_something_is_not_ready_and_names_it(
+    place: int, code: Code, caplog: pytest.LogCaptureFixture
+) -> None:
     parts = [Part(), Part(), Part()]
     parts[place] = Part(Refusal(code, retry_after=5))
     async with asking(*(part.check for part in parts)) as client:
         answer = await client.get("/readyz")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert (answer.json()["code"], answer.headers["retry-after"]) == (code.code, "5")
+    assert answer.json()["detail"] == f"The worker does not reach its {NAMES[place]}: the log tells why."
+    told = [(record.levelno, record.message) for record in caplog.records if record.name.startswith("gateway")]
+    assert told == [(logging.WARNING, f"not ready: the worker does not reach its {NAMES[place]}")]
+
+
+async def test_all_that_is_not_reached_is_named_under_the_first_one_s_code() -> None:
+    refusals = [Refusal(Code.STORAGE_UNAVAILABLE, retry_after=5), Refusal(Code.SCANNER_UNAVAILABLE, retry_after=7)]
+    async with asking(Part(refusals[0]).check, Part().check, Part(refusals[1]).check) as client:
+        answer = await client.get("/readyz")
+    problem = answer.json()
+    assert (problem["code"], answer.headers["retry-after"]) == ("storage-unavailable", "5")
+    assert problem["detail"] == "The worker does not reach its queue and scanner: the log tells why."
 
 
 async def test_a_check_that_is_broken_is_a_bug_and_says_nothing_of_it() -> None:
@@ -79,13 +98,14 @@ async def test_a_check_that_is_broken_is_a_bug_and_says_nothing_of_it() -> None:
 
 
 def test_a_check_that_never_ends_is_given_up() -> None:
-    async def scenario() -> tuple[int, float]:
+    async def scenario() -> tuple[int, str, float]:
         async with asking(Part().check, Part(seconds=3600).check) as client:
             answer = await client.get("/readyz")
-        return answer.status_code, asyncio.get_running_loop().time()
+        return answer.status_code, answer.json()["detail"], asyncio.get_running_loop().time()
 
-    status, seconds = played(scenario)
+    status, detail, seconds = played(scenario)
     assert (status, seconds <= 30) == (503, True)
+    assert detail == "The worker does not reach its storage: the log tells why."
 
 
 async def test_questions_at_the_same_time_are_one() -> None:

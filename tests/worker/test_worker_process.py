@@ -253,6 +253,7 @@ async def test_what_has_to_be_scanned_waits_for_the_worker_and_what_is_infected_
         async with working(env) as worker:
             await until(lambda: len(set(heard(receiver))) == 2)
             numbers = await _numbers(worker)
+        _check_scans(worker, *(ticket["upload_key"] for ticket in tickets))
         answers = [await client.post(httpx.URL(ticket["complete_url"]).path, json={}) for ticket in tickets]
     await app.state.gateway.close()
     assert answers[0].json()["status"] == "stored"
@@ -264,6 +265,19 @@ async def test_what_has_to_be_scanned_waits_for_the_worker_and_what_is_infected_
 
 
 SCANNED = {"clean": 1.0, "infected": 1.0}
+
+
+def _check_scans(worker: Running, good: str, bad: str) -> None:
+    """See that each line about a scan tells of which upload."""
+    place, told = {"tenant": "default", "policy": "default"}, lines(worker)
+    scans = {line["verdict"]: line for line in told if line["event"] == "scan"}
+    assert {name: scans["clean"][name] for name in ("key", *place)} == {"key": good, **place}
+    assert {name: scans["infected"][name] for name in ("key", *place)} == {"key": bad, **place}
+    signature = scans["infected"]["signature"]
+    assert "EICAR" in signature
+    (found,) = [line for line in told if line["event"] == f"the scanner found {signature}"]
+    assert (found["key"], found["level"]) == (bad, "warning")
+    assert {line["key"] for line in told if line["event"] == "webhook"} == {good, bad}
 
 
 async def _sent(client: httpx.AsyncClient, bucket: httpx.AsyncClient, body: bytes) -> dict[str, Any]:
@@ -281,10 +295,19 @@ async def test_readiness_says_which_of_queue_bucket_and_scanner_is_out(ministack
             server.admin_sqs().delete_queue(QueueUrl=str(server.queue))
             queue = await asyncio.to_thread(httpx.get, f"{address(worker)}/readyz", timeout=60)
             alive = await asyncio.to_thread(httpx.get, f"{address(worker)}/healthz", timeout=60)
+            head = await asyncio.to_thread(httpx.head, f"{address(worker)}/healthz", timeout=60)
             worker.process.send_signal(signal.SIGTERM)
             assert await ended(worker) == 0
         server.admin_sqs().create_queue(QueueName=str(server.queue).rpartition("/")[2])  # for whoever clears up
-    told = [(answer.status_code, json.loads(answer.content)["code"]) for answer in (scanner, queue)]
-    assert told == [(503, "scanner-unavailable"), (503, "storage-unavailable")]
-    assert alive.status_code == 200
-    assert any("NonExistentQueue" in line["event"] for line in lines(worker))
+    problems = [json.loads(answer.content) for answer in (scanner, queue)]
+    assert [(problem["code"], problem["detail"]) for problem in problems] == [
+        ("scanner-unavailable", "The worker does not reach its scanner: the log tells why."),
+        ("storage-unavailable", "The worker does not reach its queue and scanner: the log tells why."),
+    ]
+    assert [answer.status_code for answer in (scanner, queue, alive, head)] == [503, 503, 200, 200]
+    assert (head.content, head.headers["content-length"]) == (b"", alive.headers["content-length"])
+    told = [line["event"] for line in lines(worker)]
+    assert "not ready: the worker does not reach its queue and scanner" in told
+    refused = [event for event in told if "NonExistentQueue" in event]
+    assert refused
+    assert [event for event in refused if "bucket" in event or not event.startswith("the queue refuses ")] == []
