@@ -24,7 +24,8 @@ import typer
 
 from gateway.cli.child import StartError
 from gateway.cli.dev_files import ENV_FILE, DevSecrets, as_variables, env_file, kept_secrets, write_private
-from gateway.cli.dev_work import work_beside
+from gateway.cli.dev_lines import say_request, say_warnings
+from gateway.cli.dev_work import say_end, work_beside
 from gateway.cli.listening import listen
 from gateway.cli.output import Failure, Misuse, bold, dim, say, say_pairs
 
@@ -53,7 +54,7 @@ class Announcement:
     """What a newcomer copies from the terminal."""
 
     url: str
-    demo_pass: str = field(repr=False)
+    passes: Mapping[str, str] = field(repr=False)  # by policy
     api_key: str = field(repr=False)
     s3: str
     webhook_secret: str | None = field(repr=False)
@@ -64,7 +65,7 @@ class Announcement:
         say()
         say_pairs(
             [
-                ("Demo page", bold(f"{self.url}/static/demo/#pass={self.demo_pass}&policy=default")),
+                *(self._page(policy, each) for policy, each in self.passes.items()),
                 ("API key", self.api_key),
                 ("API", f"{self.url}/openapi.json"),
                 ("S3", self.s3),
@@ -78,6 +79,10 @@ class Announcement:
         say(_UPLOAD.format(url=self.url, api_key=self.api_key))
         say()
         say(f"Ready in {seconds:.1f} s. Ctrl-C stops it.")
+
+    def _page(self, policy: str, demo_pass: str) -> tuple[str, str]:
+        label = "Demo page" if policy == "default" else f"Demo page: {policy}"
+        return label, bold(f"{self.url}/static/demo/#pass={demo_pass}&policy={policy}")
 
 
 def dev(
@@ -222,11 +227,20 @@ def _policies() -> dict[str, dict[str, object]]:
     }
 
 
+def _config_file() -> dict[str, str]:
+    """Return where the file of settings lies, for commands in other folders; nothing where there is none."""
+    from gateway.setting_sources import CONFIG_FILE, DEFAULT_FILE, config_file  # noqa: PLC0415 - see dev
+
+    path = Path(config_file() or DEFAULT_FILE)
+    return {CONFIG_FILE: str(path.resolve())} if path.exists() else {}
+
+
 def _variables(url: str, api_key: str, settings: Mapping[str, object], store: "Server") -> dict[str, str]:
     return {
         "GATEWAY_URL": url,
         "GATEWAY_API_KEY": api_key,
         **as_variables(settings),
+        **_config_file(),
         "AWS_ENDPOINT_URL": store.endpoint,
         "AWS_DEFAULT_REGION": store.region,
         "AWS_ACCESS_KEY_ID": store.gateway.access_key_id,
@@ -239,8 +253,7 @@ def _variables(url: str, api_key: str, settings: Mapping[str, object], store: "S
 def _run(  # noqa: PLR0913, PLR0917 - all that was started or said
     bound: socket.socket, store: "Server", data_dir: Path, made: DevSecrets, webhook: str | None, began: float
 ) -> None:
-    from gateway import logs  # noqa: PLC0415 - see dev
-    from gateway.app import create_app  # noqa: PLC0415 - as above
+    from gateway.app import create_app  # noqa: PLC0415 - see dev
     from gateway.apps import make_pass  # noqa: PLC0415 - as above
     from gateway.s3.sigv4 import Credentials  # noqa: PLC0415 - as above
     from gateway.settings import load  # noqa: PLC0415 - as above
@@ -248,14 +261,23 @@ def _run(  # noqa: PLR0913, PLR0917 - all that was started or said
     port = bound.getsockname()[1]
     url = f"http://{HOST}:{port}"
     variables = _settings(store, made, port, webhook)
-    logs.configure("warning")
+    say_warnings()
     settings = load(**variables)
+    policies = list(settings.tenants["default"].policies)
+    if policies != list(_policies()):  # gateway.toml or the environment has more
+        variables["tenants"]["default"]["api_keys"][0]["policies"] = policies
+        settings = load(**variables)
     credentials = Credentials(store.gateway.access_key_id, store.gateway.secret_access_key)
-    app = create_app(settings, credentials=credentials, log=_say_request)
-    write_private(data_dir / ENV_FILE, env_file(_variables(url, made.api_key, variables, store)))
+    app = create_app(settings, credentials=credentials, log=say_request)
+    others = {} if webhook is None else {"WEBHOOK_SECRETS": _webhook_secret(made)}
+    write_private(data_dir / ENV_FILE, env_file({**_variables(url, made.api_key, variables, store), **others}))
     announcement = Announcement(
         url,
-        make_pass([made.app_secret], "demo", expires_in=PASS_EXPIRES_IN),
+        {
+            policy: make_pass([made.app_secret], "demo", policy=policy, expires_in=PASS_EXPIRES_IN)
+            for policy in policies
+            if policy != "lfs"  # whose files come by git alone
+        },
         made.api_key,
         f"{store.endpoint}, bucket {store.bucket}",
         None if webhook is None else _webhook_secret(made),
@@ -282,21 +304,13 @@ def _serve(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             when_up()
-            working.add(asyncio.create_task(work(stop)))
+            task = asyncio.create_task(work(stop))
+            task.add_done_callback(say_end)
+            working.add(task)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             stop.set()
             await super().shutdown(sockets)
-            await asyncio.gather(*working)
+            await asyncio.gather(*working, return_exceptions=True)  # which were said
 
     Announced(run_config(app)).run([bound])
-
-
-def _say_request(line: Mapping[str, object]) -> None:
-    """Print a request as it was answered; the path comes without tokens, and printable."""
-    say(
-        dim(f"{time.strftime('%H:%M:%S')}  {line['status']}  {line['method']} {line['path']}  {line['ms']} ms"),
-        to_stderr=True,
-    )
-    if isinstance(bug := line.get("exc_info"), BaseException):
-        sys.excepthook(type(bug), bug, bug.__traceback__)

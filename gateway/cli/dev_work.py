@@ -1,11 +1,12 @@
 """The worker inside `gateway dev`: on the same loop as the gateway, made when that is up, and quick to stop."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway.cli.output import dim, say
+from gateway.cli.dev_lines import say_work
+from gateway.cli.output import say
 
 if TYPE_CHECKING:
     from gateway.s3.sigv4 import Credentials
@@ -14,16 +15,24 @@ if TYPE_CHECKING:
 
 
 async def work_beside(settings: "Settings", queue: str, credentials: "Credentials", stop: asyncio.Event) -> None:
-    """Work on the queue of that URL until told to stop."""
+    """Work on the queue of that URL until told to stop; raises what ends it before."""
     worker = await asyncio.to_thread(_made, settings, queue, credentials)  # nobody has to wait for it
-    working = asyncio.create_task(worker.consumer.run())
+    working, stopped = asyncio.create_task(worker.consumer.run()), asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
         worker.consumer.stop()
         await working
     finally:
         working.cancel()
+        stopped.cancel()
         worker.close()
+
+
+def say_end(working: asyncio.Task[None]) -> None:
+    """Say that the worker has ended by itself: uploads that nobody completes wait from then on, and webhooks too."""
+    if not working.cancelled() and (error := working.exception()) is not None:
+        say("The worker has ended, and with it webhooks: start again.", to_stderr=True)
+        sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _made(settings: "Settings", queue: str, credentials: "Credentials") -> "Worker":
@@ -36,16 +45,6 @@ def _made(settings: "Settings", queue: str, credentials: "Credentials") -> "Work
         credentials,
         clock=time.time,
         stopwatch=time.monotonic,
-        report=_say_work,
+        report=say_work,
         tempo=Tempo(wait=1, hidden=20, grace=2),
     )
-
-
-def _say_work(line: Mapping[str, object]) -> None:
-    """Print what an application was told, and what has to be tried again; requests tell of all else."""
-    now = time.strftime("%H:%M:%S")
-    if line["event"] == "webhook":
-        why = f": {line['why']}" if "why" in line else ""
-        say(dim(f"{now}  {line['result']}  {line['type']}  {line['id']}{why}"), to_stderr=True)
-    elif "again_in" in line:
-        say(dim(f"{now}  {line['outcome']}  {line.get('key')}, again in {line['again_in']} s"), to_stderr=True)

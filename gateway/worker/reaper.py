@@ -1,8 +1,8 @@
 """The reaper: completes whole uploads that nobody completed, and frees the parts of those that nobody can complete.
 
 It is safe beside everything else that goes on. A whole object passes through the very same completion as the API's.
-Parts are freed when no ticket can join them any more, or when a marker keeps them from ever being joined. Nothing
-under incoming/ is removed: only the lifecycle rule does that.
+Parts are freed when no ticket can join them any more, or when a marker keeps them from ever being joined. Under
+objects/ it removes what a marker says is gone. Nothing under incoming/ is removed: only the lifecycle rule does that.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from gateway.claims import CLAIM_TYPE
 from gateway.errors import Code, Refusal
 from gateway.grants.keys import ObjectKey
 from gateway.grants.tickets import Ticket
-from gateway.markers import COPY_METADATA, marker_of
+from gateway.markers import COPY_METADATA, Marker, State, marker_of
 from gateway.s3.storage import Gone, Head, Listed, Storage, UnfinishedUpload
 from gateway.uploads import Uploads, came_in_time
 from gateway.worker.handling import RETRIED
@@ -55,6 +55,8 @@ class Fate(StrEnum):
     PENDING = "pending"  # another run may succeed
     WOULD_COMPLETE = "would-complete"
     WOULD_ABORT = "would-abort"
+    REMOVED = "removed"  # an object that somebody died of removing, or that a late copy brought back
+    WOULD_REMOVE = "would-remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,11 @@ class Reaper:
         if key is not None and text not in {key.upload_key, key.state_key}:
             return None  # a copy that only a claim names
         head = await self._storage.head(text)
-        if head is None or now - head.last_modified < older_than or marker_of(head) is not None:
+        if head is None or now - head.last_modified < older_than:
             return None
+        marker = marker_of(head)
+        if marker is not None:
+            return None if key is None or text != key.state_key else await self._risen(now, key, head, marker)
         found = Leftover(Kind.OBJECT, text, head.size, now - head.last_modified, Fate.FOREIGN)
         if key is None:
             return found
@@ -177,6 +182,18 @@ class Reaper:
         size = await self._size(key, head)  # a completion frees what it has copied
         fate, code = await self._completed(key, head)
         return replace(found, key=key.upload_key, size=size, fate=fate, code=code)
+
+    async def _risen(self, now: int, key: ObjectKey, head: Head, marker: Marker) -> Leftover | None:
+        """Remove what lies there although its marker says that it was deleted or aborted; next to never does any."""
+        if marker.state not in {State.DELETED, State.ABORTED}:
+            return None
+        target = await self._storage.head(key.key)
+        if target is None:
+            return None
+        if not self._dry_run:
+            await self._uploads.make_good(key, head, marker)
+        fate = Fate.WOULD_REMOVE if self._dry_run else Fate.REMOVED
+        return Leftover(Kind.OBJECT, key.key, target.size, now - head.last_modified, fate)
 
     async def _size(self, key: ObjectKey, head: Head) -> int:
         """Return the bytes of the upload itself, where `head` describes a claim on it."""
@@ -253,23 +270,20 @@ def _code(error: Exception) -> str | None:
 
 
 def _upload_of(text: str) -> ObjectKey | None:
-    """Read the key of an upload, or of what lies below that of a form."""
-    for upload_key in (text, text.rpartition("/")[0]):
-        try:
-            key = ObjectKey.parse_upload_key(upload_key)
-        except Refusal:
-            continue
-        return key if upload_key == text or key.by_form else None
-    return None
+    return _read(ObjectKey.parse_below, text)
 
 
 def _key_of(text: str) -> ObjectKey | None:
     """Read the key of an object whose upload it names: that of a content was uploaded under another name."""
+    key = _read(ObjectKey.parse_key, text)
+    return None if key is None or key.content_addressed else key
+
+
+def _read(parse: Callable[[str], ObjectKey], text: str) -> ObjectKey | None:
     try:
-        key = ObjectKey.parse_key(text)
+        return parse(text)
     except Refusal:
         return None
-    return None if key.content_addressed else key
 
 
 def _kind(upload: UnfinishedUpload) -> Kind:
