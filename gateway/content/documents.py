@@ -18,8 +18,13 @@ def _name(text: str) -> bytes:
     return b"".join(b"(?:%c|#(?i:%02x))" % (code, code) for code in text.encode())
 
 
-# JavaScript, programs to launch, files within and players: ISO 32000-2, 12.6.4.17, 12.6.4.6, 7.11.4 and 13.7.
-_ACTIONS = ("JavaScript", "JS", "Launch", "EmbeddedFile", "EmbeddedFiles", "RichMedia")
+# JavaScript, programs to launch, files within and what leads into them, and players: ISO 32000-2, 12.6.4.17, 12.6.4.6,
+# 7.11.4, 12.6.4.4 and 13.7. Forms of XFA, which hold script, data that a form takes from elsewhere, and films:
+# ISO 32000-1, 12.7.8, 12.7.5.4 and 13.4. Not what sends a form (SubmitForm): forms are for that, and viewers ask first.
+_ACTIONS = (
+    *("JavaScript", "JS", "XFA", "Launch", "EmbeddedFile", "EmbeddedFiles", "GoToE", "ImportData"),
+    *("RichMedia", "Movie"),
+)
 _ACTION = re.compile(rb"/(?:" + b"|".join(map(_name, _ACTIONS)) + rb")(?:[\0\t\n\f\r ()<>\[\]{}/%]|\Z)")
 
 

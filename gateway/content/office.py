@@ -18,11 +18,13 @@ _MAIN = {
     "ppt": re.compile(rb"\nppt/presentation[0-9]*\.xml\n"),
 }
 _OPC = (b"\n[content_types].xml\n", b"\n_rels/.rels\n")  # ECMA-376-2, 7.2.3.2 and 6.5
-# Macros of Visual Basic and of Excel 4, ActiveX controls, documents within that hold macros, and programs
+# Macros of Visual Basic and of Excel 4, ActiveX controls, documents within that hold macros, pages that Word takes in
+# (ECMA-376-1, 11.3.1), and what Windows runs or follows
 _OOXML_ACTIVE = re.compile(
-    rb"/(?:vba[^/\n]{0,64}\.(?:bin|xml)\n|activex/|(?:intl)?macrosheets/)"
-    rb"|\.(?:docm|dotm|xlsm|xltm|xlam|xlsb|pptm|potm|ppsm|ppam|sldm"
-    rb"|exe|dll|com|scr|pif|cpl|msi|bat|cmd|ps1|vbs|vbe|js|jse|wsf|hta|lnk|jar)\n"
+    rb"[/\n](?:vba(?:project|[^/\n]*+(?<=\.bin|\.xml|\.dat)\n)|macros?\.bin\n|activex/|(?:intl)?macrosheets/)"
+    rb"|\.(?:docm|dotm|xlsm|xltm|xlam|xlsb|pptm|potm|ppsm|ppam|sldm|mht|mhtml|htm|html|xht|xhtml"
+    rb"|exe|dll|com|scr|pif|cpl|msi|msp|msc|bat|cmd|ps1|vb|vbs|vbe|js|jse|wsf|wsh|wsc|sct|hta|chm|lnk|url|jar|jnlp"
+    rb"|iqy|slk|settingcontent-ms|library-ms|search-ms|searchconnector-ms|appref-ms|gadget|reg|inf)\n"
 )
 _ODF_ACTIVE = re.compile(rb"[\n/](?:basic|dialogs|scripts)/")  # where LibreOffice keeps macros: ODF 1.3 knows no place
 # Every chart of a presentation has its sheet in there: ECMA-376-1, 15.2.11.

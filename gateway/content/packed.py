@@ -77,13 +77,19 @@ def _after_gzip_header(front: bytes) -> int:
     return position + (2 if flags & _HEADER_CRC else 0)
 
 
-def seven_zip_objection(front: bytes, size: int, _end: bytes, _unpacked_limit: int | None) -> Code | None:
-    """Say what speaks against 7z (7-Zip, DOC/7zFormat.txt): the header that ends it is told by one that begins it."""
+def seven_zip_objection(front: bytes, size: int, _end: bytes, unpacked_limit: int | None) -> Code | None:
+    """Say what speaks against 7z (7-Zip, DOC/7zFormat.txt): the header that ends it is told by one that begins it.
+
+    None is to be scanned: clamd 1.4 calls one clean that is packed by what it does not unpack (BZip2, Deflate), and one
+    whose checksum is not that of the malware within, which no header tells.
+    """
     if len(front) < 32 or front[:7] != b"7z\xbc\xaf\x27\x1c\0":
         return Code.CONTENT_MISMATCH
     checksum, offset, length = struct.unpack_from("<IQQ", front, 8)
     whole = zlib.crc32(front[12:32]) == checksum and 32 + offset + length == size
-    return None if whole else Code.CONTENT_MISMATCH
+    if not whole:
+        return Code.CONTENT_MISMATCH
+    return None if unpacked_limit is None else Code.ARCHIVE_TOO_LARGE
 
 
 def tar_objection(front: bytes, size: int, end: bytes, _unpacked_limit: int | None) -> Code | None:

@@ -120,6 +120,10 @@ BROKEN = (
     Sample("docx-without-its-main-part", DOCX, zip_of(types(DOCX), relations(DOCX)), MISMATCH),
     Sample("docx-with-macros", DOCX, ooxml(DOCX, _MACROS, content_type=_MACRO_TYPE), ACTIVE),
     Sample("docx-with-macros-that-it-does-not-tell", DOCX, ooxml(DOCX, _MACROS), ACTIVE),
+    *(
+        Sample(f"docx-with-{name}", DOCX, ooxml(DOCX, Member(b"word/" + name.encode(), b"x")), ACTIVE)
+        for name in ("a.iqy", "a.SettingContent-ms", "a.jnlp", "afchunk.mht", "macros.bin", "vbaProject.dat", "A.EXE")
+    ),
     Sample("odt-with-macros", ODT, odf(ODT, Member(b"Basic/Standard/Module1.xml", b"<x/>")), ACTIVE),
     Sample("odt-packed-mimetype", ODT, odf(ODT, first=Member(b"mimetype", ODT.encode())), MISMATCH),
     Sample("odt-mimetype-with-a-line-end", ODT, odf(ODT, first=_ENDED_LINE), MISMATCH),

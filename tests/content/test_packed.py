@@ -122,6 +122,13 @@ def test_7z_begins_with_a_true_checksum_and_ends_with_its_header() -> None:
     assert judged(SEVEN_ZIP, seven_zip(extra=b"<script>")) is ACTIVE
 
 
+@pytest.mark.threat(14)
+def test_no_7z_is_scanned_since_clamd_cannot_look_into_each() -> None:
+    for content in (seven_zip(), seven_zip(data=NOISE)):
+        assert judged(SEVEN_ZIP, content, unpacked_limit=2**40) is TOO_LARGE
+    assert judged(SEVEN_ZIP, seven_zip(extra=b"x"), unpacked_limit=2**40) is MISMATCH
+
+
 def tarred(*files: tuple[str, bytes], form: int = tarfile.PAX_FORMAT, kind: bytes = tarfile.REGTYPE) -> bytes:
     """An archive of these files as Python's tarfile writes it."""
     buffer = io.BytesIO()
