@@ -53,9 +53,9 @@ class Fate(StrEnum):
     FOREIGN = "foreign"  # nothing that the gateway granted
     LIVE = "live"  # parts that may still be joined
     PENDING = "pending"  # another run may succeed
+    REMOVED = "removed"  # an object that somebody died of removing, or that a late copy brought back
     WOULD_COMPLETE = "would-complete"
     WOULD_ABORT = "would-abort"
-    REMOVED = "removed"  # an object that somebody died of removing, or that a late copy brought back
     WOULD_REMOVE = "would-remove"
 
 

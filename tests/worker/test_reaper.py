@@ -97,6 +97,25 @@ def everything(storage: MemoryStorage) -> object:
     return dict(storage.objects), {name: dict(upload.parts) for name, upload in storage.uploads.items()}
 
 
+@pytest.mark.threat(3)
+@pytest.mark.parametrize("key", [KEY, FORM], ids=["put", "form"])
+@pytest.mark.parametrize("state", [State.DELETED, State.ABORTED])
+async def test_what_somebody_died_of_removing_is_removed(key: ObjectKey, state: State) -> None:
+    storage = bucket()
+    arrive(storage, key)
+    uploads = uploads_over(storage)
+    await uploads.conclude(await uploads.granted(key))
+    stored = await storage.head(key.state_key)
+    await States(storage, lambda: "nonce").mark(key, Marker(state), stored)
+    left = Leftover(Kind.OBJECT, key.key, len(GOOD), 2 * DAY, Fate.WOULD_REMOVE)
+    assert await reaped(storage, dry_run=True) == [left]
+    assert storage.objects[key.key].body == GOOD
+    assert await reaped(storage) == [replace(left, fate=Fate.REMOVED)]
+    assert key.key not in storage.objects
+    assert markers(storage) == {key.state_key: state}
+    assert await reaped(storage) == []
+
+
 @pytest.mark.threat(37)
 @pytest.mark.parametrize("key", [KEY, FORM, LFS], ids=["put", "form", "content address"])
 async def test_a_whole_upload_that_nobody_completed_is_stored(key: ObjectKey) -> None:
