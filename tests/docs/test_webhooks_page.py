@@ -167,4 +167,4 @@ def test_the_numbers_are_those_of_the_code() -> None:
     for told_of in ("within 10 s", "64 KiB are read", "five minutes off", "after 5 s at first", "up to six hours"):
         assert told_of in PAGE
     assert "maxReceiveCount: 12" in page("infra/template.yaml")
-    assert "After twelve attempts" in PAGE
+    assert "After twelve deliveries" in PAGE
