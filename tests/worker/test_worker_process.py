@@ -132,7 +132,8 @@ def _check_log(worker: Running, server: S3Server, all_arrived: list[Arrived]) ->
     assert upload_keys - {None} == {arrived.key.upload_key for arrived in all_arrived}
     for line in told:
         if line["event"] == "upload" and "key" in line:
-            assert (line["tenant"], line["deliveries"] >= 1, line["ms"] > 0) == ("default", True, True)
+            took = line["ms"] > 0 or line["outcome"] == "foreign"  # a form's copy, at which nobody looks
+            assert (line["tenant"], line["deliveries"] >= 1, took) == ("default", True, True)
     log = "\n".join(worker.stderr)
     secrets = (API_KEY, APP_SECRET, SECRET_KEY, WEBHOOK_SECRET, server.access_key_id, server.secret_access_key)
     assert [secret for secret in secrets if secret in log] == []
