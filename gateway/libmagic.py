@@ -131,7 +131,7 @@ def opened() -> Identify:
     try:
         import magic  # noqa: PLC0415 - an extra, and a library that is not Python's
     except ModuleNotFoundError:
-        problem = "GATEWAY_MAGIC needs the extra 'magic': install signed-url-gateway[magic]."
+        problem = "GATEWAY_MAGIC needs the extra 'magic': in a clone, pip install '.[magic]'."
     except ImportError:
         problem = "GATEWAY_MAGIC needs the library libmagic, which Debian has as libmagic1."
     else:

@@ -159,7 +159,7 @@ def in_redis(
         from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
         from redis.exceptions import RedisError  # noqa: PLC0415 - as above
     except ImportError:
-        raise SettingsError("GATEWAY_LIMITS_URL needs the extra 'redis': install signed-url-gateway[redis].") from None
+        raise SettingsError("GATEWAY_LIMITS_URL needs the extra 'redis': in a clone, pip install '.[redis]'.") from None
     # redis-py alone reads the URL: `limits` repeats it in its errors, with the password. The one retry is for the
     # connections that a restart of Redis leaves dead.
     address = url.replace("redis+unix:", "unix:", 1)

@@ -277,7 +277,9 @@ async def test_its_threads_are_let_go_with_all_else(
 
 def test_python_magic_that_is_not_installed_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "magic", None)
-    with pytest.raises(SettingsError, match=r"^GATEWAY_MAGIC needs the extra 'magic': install \S+\[magic\]\.$"):
+    with pytest.raises(
+        SettingsError, match=r"^GATEWAY_MAGIC needs the extra 'magic': in a clone, pip install '\.\[magic\]'\.$"
+    ):
         opened()
 
 
@@ -303,5 +305,5 @@ def test_the_start_of_the_gateway_fails_with_that_line(tmp_path: Path) -> None:
     (tmp_path / "magic.py").write_text("raise ModuleNotFoundError('magic')")
     said = run("serve", "--port", "0", env={**OFFLINE, "GATEWAY_MAGIC": "true", "PYTHONPATH": str(tmp_path)})
     assert said.exit_code == 1
-    assert said.stderr.strip().endswith("GATEWAY_MAGIC needs the extra 'magic': install signed-url-gateway[magic].")
+    assert said.stderr.strip().endswith("GATEWAY_MAGIC needs the extra 'magic': in a clone, pip install '.[magic]'.")
     assert "Traceback" not in said.stderr

@@ -478,7 +478,7 @@ def test_the_start_fails_with_one_line_without_the_extra(monkeypatch: pytest.Mon
     settings = load(**SETTINGS, limits_url=f"redis://:{PASSWORD}@127.0.0.1:1")
     with pytest.raises(SettingsError) as ended:
         create_app(settings)
-    assert str(ended.value) == "GATEWAY_LIMITS_URL needs the extra 'redis': install signed-url-gateway[redis]."
+    assert str(ended.value) == "GATEWAY_LIMITS_URL needs the extra 'redis': in a clone, pip install '.[redis]'."
     assert ended.value.__suppress_context__
 
 

@@ -9,6 +9,7 @@ import pytest
 from gateway import load
 from gateway.cli.dev_files import as_variables
 from gateway.http.serving import GRACE_SECONDS, KEEP_ALIVE_SECONDS
+from gateway.metrics import Work
 from gateway.s3.bucket import WINDOW
 from gateway.s3.documents import INCOMING_DAYS, MOST_DELIVERIES
 from gateway.setting_tables import PolicySettings
@@ -16,7 +17,7 @@ from gateway.settings import Settings
 from gateway.worker.consumer import Tempo
 from gateway.worker.handling import Again
 from tests.docs.conftest import Desk
-from tests.docs.pages import ROOT, blocks, page, transcript
+from tests.docs.pages import ROOT, blocks, page, pages, rows, transcript
 from tests.gateways import APP_SECRET, OTHER_APP_SECRET, SECRET_KEY
 
 FOLDER = ROOT / "docs" / "how-to"
@@ -77,6 +78,34 @@ def test_the_numbers_of_the_worker_s_page_are_those_of_the_code() -> None:
     assert (Again.COMPLETION.value, Again.ANNOUNCEMENT.value) == (15 * 60, 6 * 3600)
     assert MOST_DELIVERIES == 12
     assert "after 12\n  deliveries" in worker
+
+
+def test_the_metrics_of_the_worker_s_page_are_those_that_are_counted() -> None:
+    work = Work()
+    for line in (
+        {"event": "upload", "outcome": "a"},
+        {"event": "scan", "verdict": "a"},
+        {"event": "webhook", "result": "a"},
+    ):
+        work.observe({**line, "ms": 1.0})
+    counted = [line for line in work.text()[0].decode().splitlines() if not line.startswith("#")]
+    table = rows(page("docs/how-to/worker.md"), "* `/metrics` answers Prometheus:")
+    told = {f'{counter}{{{label.partition(":")[0]}="a"}} 1.0' for counter, label, _ in table}
+    assert told == {line for line in counted if line.startswith("gateway_") and "_total" in line}
+    histograms = {line.removesuffix("_count 1.0") for line in counted if line.endswith("_count 1.0")}
+    assert {histogram for _, _, histogram in table} == histograms
+
+
+def test_no_page_and_no_message_installs_the_package_from_a_registry() -> None:
+    texts = [*pages(), *(ROOT / "gateway").rglob("*.py")]
+    wrong = re.compile(r"install [^\n]*signed-url-gateway[\[\s'\"=]")
+    assert [str(path) for path in texts if wrong.search(path.read_text("utf-8"))] == []
+
+
+def test_the_lock_file_of_production_has_the_extras_that_pages_say_it_has() -> None:
+    assert "-r requirements/server.lock" in page("docs/how-to/production.md")
+    locked = re.findall(r"^([a-z0-9-]+)==", page("requirements/server.lock"), re.MULTILINE)
+    assert {"python-magic", "redis"} <= set(locked)
 
 
 def test_the_numbers_of_the_pages_are_those_of_the_code() -> None:

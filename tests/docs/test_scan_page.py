@@ -17,7 +17,7 @@ from gateway.settings import Settings
 from gateway.uploads import RETRY_AFTER
 from gateway.wiring import scans
 from gateway.worker import clamd
-from tests.docs.pages import ROOT, blocks, page
+from tests.docs.pages import ROOT, Step, blocks, page, transcript
 from tests.gateways import APP_SECRET, SECRET_KEY
 from tests.servers.clamd import CONFIG
 
@@ -35,6 +35,35 @@ def test_the_settings_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     socket = re.search(r"^LocalSocket (.*)$", CONFIG.read_text("utf-8"), re.MULTILINE)
     assert socket is not None
     assert str(settings.clamd_socket) == socket[1]
+
+
+def test_the_installation_closes_the_socket_and_starts_nothing_before_there_is_a_database() -> None:
+    steps = next(block for block in blocks(PAGE, "sh") if "apt-get" in block).splitlines()
+    (mode,) = [step for step in steps if step.startswith("printf ")]
+    folder = "/etc/systemd/system/clamav-daemon.socket.d"
+    assert mode == f"printf '[Socket]\\nSocketMode=0660\\n' > {folder}/mode.conf"
+    (start,) = [step for step in steps if step.startswith("systemctl start ")]
+    assert {"clamav-daemon.socket", "clamav-daemon.service", "clamav-freshclam"} == set(start.split()[2:])
+    first = [
+        "systemctl stop",
+        "freshclam",
+        "cp infra/clamd.conf",
+        f"mkdir -p {folder}",
+        mode,
+        "systemctl daemon-reload",
+    ]
+    found = [next(place for place, step in enumerate(steps) if step.startswith(each)) for each in first]
+    assert [*found, steps.index(start)] == sorted([*found, steps.index(start)])
+    assert steps[-1] == "adduser gateway clamav"
+
+
+def test_the_socket_is_as_the_page_shows_it_also_where_clamd_makes_it() -> None:
+    config = dict(line.split(" ", 1) for line in CONFIG.read_text("utf-8").splitlines() if line[:1].isalpha())
+    ours = {name: config[name] for name in ("LocalSocket", "LocalSocketGroup", "LocalSocketMode")}
+    assert ours == {"LocalSocket": "/run/clamav/clamd.ctl", "LocalSocketGroup": "clamav", "LocalSocketMode": "660"}
+    shown = transcript(PAGE)
+    assert shown[0] == Step("stat --format '%A %U:%G' /run/clamav/clamd.ctl\n", "srw-rw---- clamav:clamav\n")
+    assert shown[1] == Step("clamdscan --ping 1\n", "PONG\n")
 
 
 def test_the_times_that_clients_wait_are_those_of_the_code() -> None:
