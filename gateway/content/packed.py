@@ -34,10 +34,10 @@ def gzip_objection(front: bytes, size: int, end: bytes, unpacked_limit: int | No
     if len(front) < _LEAST or not front.startswith(b"\x1f\x8b\x08"):
         return Code.CONTENT_MISMATCH
     start = _after_gzip_header(front)
-    if holds_active_content(front[:start]):
-        return Code.ACTIVE_CONTENT
     if start >= len(front) or not (_members_inflate(front) if size <= len(front) else _begins_to_inflate(front, start)):
         return Code.CONTENT_MISMATCH
+    if holds_active_content(front[:start]):
+        return Code.ACTIVE_CONTENT
     unpacked = int.from_bytes(end, "little")
     too_large = is_bomb(size, unpacked) or (unpacked_limit is not None and unpacked > unpacked_limit)
     return Code.ARCHIVE_TOO_LARGE if too_large else None
