@@ -275,7 +275,7 @@ def _run(  # noqa: PLR0913, PLR0917 - all that was started or said
         url,
         {
             policy: make_pass([made.app_secret], "demo", policy=policy, expires_in=PASS_EXPIRES_IN)
-            for policy in policies
+            for policy in sorted(policies, key=lambda name: name != "default")
             if policy != "lfs"  # whose files come by git alone
         },
         made.api_key,

@@ -64,7 +64,10 @@ class Guard:
         log: Callable[[Mapping[str, object]], None],
         body_seconds: float = BODY_SECONDS,
     ) -> None:
-        """Guard `app`; `log` gets one mapping per request: event, method, path, status, ms, request_id, exc_info?."""
+        """Guard `app`; `log` gets one mapping per request: event, method, path, status, ms, request_id.
+
+        Of a refusal it has the `code` as well, of a bug its exception as `exc_info`.
+        """
         self.app = app
         self._origins = origins
         self._cross_origin = CrossOrigin(allowed_origins)
@@ -88,10 +91,12 @@ class Guard:
                 raise RuntimeError("the application answered nothing")  # noqa: TRY301 - a bug like any other
         except Exception as exc:  # noqa: BLE001 - the last place that can still answer
             bug = None if isinstance(exc, Refusal) else exc
+            if isinstance(exc, Refusal):
+                outbound.code = exc.code.code
             if not outbound.started:
                 last = problem(exc, request_id) if isinstance(exc, Refusal) else internal_error(request_id)
                 await outbound.answer(scope, receive, last)
-        self._write_log(scope["method"], path, outbound.status, perf_counter() - began, request_id, bug)
+        self._write_log(scope["method"], path, outbound, perf_counter() - began, request_id, bug)
 
     async def _answer(self, scope: Scope, path: str, receive: Receive, outbound: "_Outbound") -> None:
         head = None
@@ -110,6 +115,7 @@ class Guard:
                 scope[BODY] = body
                 receive = _replay(body, receive)
         except Refusal as refusal:
+            outbound.code = refusal.code.code
             response = problem(refusal, scope[REQUEST_ID], _allow(refusal))
             if head is None or head.has_body:
                 await outbound.answer_and_linger(scope, receive, response)
@@ -134,16 +140,18 @@ class Guard:
         return response
 
     def _write_log(  # noqa: PLR0913, PLR0917 - the line's fields
-        self, method: str, path: str, status: int, seconds: float, request_id: str, bug: Exception | None
+        self, method: str, path: str, outbound: "_Outbound", seconds: float, request_id: str, bug: Exception | None
     ) -> None:
         line: dict[str, object] = {
             "event": "request",
             "method": _printable(method),
             "path": _printable(redact(path)),
-            "status": status,
+            "status": outbound.status,
             "ms": round(seconds * 1000, 2),
             "request_id": request_id,
         }
+        if outbound.code is not None:
+            line["code"] = outbound.code
         if bug is not None:
             line["exc_info"] = bug
         self._log(line)
@@ -152,13 +160,14 @@ class Guard:
 class _Outbound:
     """One response on its way out: it gets its headers here, and tells whether it has begun."""
 
-    __slots__ = ("_send", "client_left", "extra", "status")
+    __slots__ = ("_send", "client_left", "code", "extra", "status")
 
     def __init__(self, send: Send, extra: list[Header]) -> None:
         self._send = send
         self.extra = extra
         self.status = _CLIENT_CLOSED
         self.client_left = False
+        self.code: str | None = None  # of the refusal that it is
 
     @property
     def started(self) -> bool:

@@ -1,6 +1,7 @@
 """`gateway dev`: one command, and all that it prints works when pasted."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ import pytest
 
 from gateway.apps import verify_webhook
 from gateway.cli.dev_files import env_file
+from gateway.cli.dev_lines import say_warnings, say_work
 from gateway.cli.environments import environment
 from gateway.cli.ministack import LOCK
 from gateway.content.media_types import MEDIA_TYPES
@@ -278,6 +280,78 @@ def test_what_is_printed_of_requests_holds_no_token_and_no_key(dev: Dev) -> None
 def test_a_file_that_is_put_and_never_completed_is_stored(dev: Dev) -> None:
     ticket = put_only(dev)
     assert status_of(ticket, "stored")["object"]["filename"] == "left.txt"
+    name = ticket["key"].rpartition("/")[2][:8]
+    dev.command.wait_for(lambda line: line.endswith(f"  stored  default/{name}….txt  by the worker"))
+
+
+def test_a_refused_request_is_printed_with_its_code(dev: Dev) -> None:
+    assert httpx.get(f"{dev.url}/v1/policies").status_code == 401
+    dev.command.wait_for(
+        lambda line: re.fullmatch(r"[\d:]{8}  401  GET /v1/policies  [\d.]+ ms  unauthenticated", line) is not None
+    )
+
+
+TOML = """
+[tenants.default.policies.few]
+content_types = ["text/plain"]
+max_size = 10
+quota = { uploads = 1, window = 3600 }
+"""
+
+
+def test_policies_of_gateway_toml_are_covered_by_key_page_and_dev_env(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(TOML)
+    with started(tmp_path, "--port", "0") as dev:
+        bearers = {
+            "key": dev.told("API key"),
+            "page": parse_qs(urlsplit(dev.told("Demo page: few")).fragment)["pass"][0],
+            "dev.env": dev.sourced("cd /; gateway pass --policy few").strip(),
+        }
+        covered = {
+            name: sorted(
+                each["name"]
+                for each in httpx.get(f"{dev.url}/v1/policies", headers={"authorization": f"Bearer {bearer}"}).json()[
+                    "policies"
+                ]
+            )
+            for name, bearer in bearers.items()
+        }
+        wish = {"policy": "few", "filename": "a.txt", "content_type": "text/plain", "size": 1}
+        headers = {"authorization": f"Bearer {bearers['key']}"}
+        asked = [httpx.post(f"{dev.url}/v1/uploads", json=wish, headers=headers).status_code for _ in range(2)]
+    assert covered == {"key": ["default", "few", "lfs"], "page": ["few"], "dev.env": ["few"]}
+    assert asked == [201, 429]
+
+
+def test_lines_of_the_worker_are_for_people(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # what say_warnings changes
+    monkeypatch.setattr(logging.root, "level", logging.WARNING)
+    upload = {"event": "upload", "key": f"incoming/default/p/{'0123456789abcdef' * 2}.png", "policy": "p", "ms": 1.0}
+    say_warnings()
+    logging.getLogger("gateway.worker.clamd").warning("the scanner is %s", "out")
+    webhook = {"event": "webhook", "type": "upload.stored", "id": "msg_1"}
+    for line in (
+        {**upload, "outcome": "stored"},
+        {**upload, "outcome": "infected"},
+        {**upload, "outcome": "superseded"},
+        {**upload, "outcome": "announced"},
+        {**upload, "outcome": "scanner-unavailable", "again_in": 5},
+        {"event": "scan", "verdict": "clean", "ms": 15.1},
+        {**webhook, "result": "delivered"},
+        {**webhook, "result": "undelivered", "why": "it answers 500"},
+    ):
+        say_work(line)
+    assert re.sub(r"^\d\d:\d\d:\d\d  ", "", capsys.readouterr().err, flags=re.MULTILINE).splitlines() == [
+        "warning  the scanner is out",
+        "stored  p/01234567….png  by the worker",
+        "rejected  p/01234567….png  by the worker: infected",
+        "scanner-unavailable  p/01234567….png, again in 5 s",
+        "scanned  clean  15.1 ms",
+        "delivered  upload.stored  msg_1",
+        "undelivered  upload.stored  msg_1: it answers 500",
+    ]
 
 
 def put_only(dev: Dev) -> dict[str, Any]:
@@ -321,6 +395,7 @@ def test_an_application_on_this_machine_is_told_of_uploads_signed_with_the_secre
             body, headers = heard.get(timeout=60)
             dev.command.wait_for(lambda line: "delivered  upload.stored  msg_" in line)
             secret = dev.told("Webhook secret")
+            assert dev.sourced('echo "$WEBHOOK_SECRETS"') == f"{secret}\n"
             assert dev.command.signal(signal.SIGINT) == 0
         application.shutdown()
     told = verify_webhook(body, headers, [secret])

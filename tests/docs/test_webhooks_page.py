@@ -154,7 +154,7 @@ async def test_the_receiver_in_javascript_takes_what_is_ours_and_nothing_forged(
 
 
 def test_a_secret_is_made_as_shown() -> None:
-    (command,) = blocks(PAGE, "sh")
+    _, command = blocks(PAGE, "sh")
     made = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert check_webhook_secret(SecretStr(made.removesuffix("\n")))
 

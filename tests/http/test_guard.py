@@ -626,6 +626,12 @@ def test_a_request_is_one_line_without_query_or_token(address: Address, lines: L
     }
 
 
+def test_the_line_of_a_refused_request_has_its_code(address: Address, lines: Lines) -> None:
+    reply = get(address, "/" + "a" * 9000)
+    line = wait_for(lines)
+    assert (line["status"], line["code"]) == (reply.status, json.loads(reply.body)["code"]) == (414, "uri-too-long")
+
+
 @pytest.mark.threat(25)
 @pytest.mark.parametrize(
     ("path", "logged"),
