@@ -178,5 +178,10 @@ def create_reaper(settings: Settings, credentials: Credentials | None = None, *,
     lifetimes = [max(policy.ticket_expires_in, policy.multipart_expires_in) for policy in policies]
     longest_ticket = max(lifetimes, default=0)
     return Reaper(
-        foundation.storage, foundation.uploads, longest_ticket=longest_ticket, dry_run=dry_run, close=foundation.close
+        foundation.storage,
+        foundation.uploads,
+        longest_ticket=longest_ticket,
+        dry_run=dry_run,
+        close=foundation.close,
+        about=logs.about,
     )

@@ -8,6 +8,7 @@ objects/ it removes what a marker says is gone. Nothing under incoming/ is remov
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -87,11 +88,13 @@ class Reaper:
         dry_run: bool = False,
         at_once: int = AT_ONCE,
         close: Callable[[], None] = lambda: None,
+        about: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Take what the use cases stand on; no ticket lives longer than `longest_ticket` seconds.
 
-        `close` lets go of what they stand on.
+        `close` lets go of what they stand on; `about` names in the log, by its key, what is looked at.
         """
+        self._about = about
         self.seen = 0
         self._storage = storage
         self._uploads = uploads
@@ -158,10 +161,11 @@ class Reaper:
         """Look at one object, if it is that old; one that fails keeps no other from being looked at."""
         if now - listed.last_modified < older_than:
             return None
-        try:
-            return await self._judged_object(now, older_than, listed.key)
-        except Exception as error:  # noqa: BLE001 - it is told
-            return Leftover(Kind.OBJECT, listed.key, None, None, Fate.PENDING, _code(error))
+        with self._about(listed.key):
+            try:
+                return await self._judged_object(now, older_than, listed.key)
+            except Exception as error:  # noqa: BLE001 - it is told
+                return Leftover(Kind.OBJECT, listed.key, None, None, Fate.PENDING, _code(error))
 
     async def _judged_object(self, now: int, older_than: int, text: str) -> Leftover | None:
         """Complete the upload of which this is the state, if it has no marker yet."""
@@ -228,10 +232,11 @@ class Reaper:
 
     async def _parts(self, now: int, older_than: int, upload: UnfinishedUpload) -> Leftover | None:
         """Look at one multipart upload; one that fails keeps no other from being looked at."""
-        try:
-            return await self._judged_parts(now, older_than, upload)
-        except Exception as error:  # noqa: BLE001 - it is told
-            return Leftover(_kind(upload), upload.key, None, None, Fate.PENDING, _code(error))
+        with self._about(upload.key):
+            try:
+                return await self._judged_parts(now, older_than, upload)
+            except Exception as error:  # noqa: BLE001 - it is told
+                return Leftover(_kind(upload), upload.key, None, None, Fate.PENDING, _code(error))
 
     async def _judged_parts(self, now: int, older_than: int, upload: UnfinishedUpload) -> Leftover | None:
         """Free the parts that nobody can join any more."""

@@ -156,12 +156,17 @@ async def test_what_has_to_be_scanned_is_scanned_or_stays_pending(
     pending = await reap(server, *AT_ONCE, "--json", **scanning, clamd_socket=scanner_out)
     assert [(each["outcome"], each["code"]) for each in lines(pending)] == [("pending", "scanner-unavailable")] * 2
     assert pending.exit_code == 1
+    told = [json.loads(line) for line in pending.stderr.splitlines()]
+    assert {line["key"] for line in told} == {good.key.upload_key, ticket["upload_key"]}
+    assert {line["event"] for line in told} == {"the scanner gives no verdict: no connection, FileNotFoundError"}
     scanned = await reap(server, *AT_ONCE, "--json", **scanning, clamd_socket=str(clamd.socket))
     assert {each["key"]: (each["outcome"], each["code"]) for each in lines(scanned)} == {
         good.key.upload_key: ("stored", None),
         ticket["upload_key"]: ("rejected", "infected"),
     }
     assert scanned.exit_code == 0
+    (found,) = [json.loads(line) for line in scanned.stderr.splitlines()]
+    assert (found["key"], found["event"].partition("Local.")[0]) == (ticket["upload_key"], "the scanner found ")
     check_bucket(server, good)
 
 
