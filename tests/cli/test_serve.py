@@ -173,7 +173,7 @@ def test_without_its_extra_a_redis_ends_the_start_with_one_line_that_does_not_re
     more = {"PYTHONPATH": str(tmp_path), "GATEWAY_LIMITS_URL": "redis://:hunter2@127.0.0.1:1"}
     said = run("serve", "--port", "0", "--workers", workers, env={**OFFLINE, **more})
     assert (said.stdout, said.exit_code) == ("", 1)
-    assert said.stderr == "GATEWAY_LIMITS_URL needs the extra 'redis': install signed-url-gateway[redis].\n"
+    assert said.stderr == "GATEWAY_LIMITS_URL needs the extra 'redis': in a clone, pip install '.[redis]'.\n"
 
 
 @pytest.mark.threat(25)

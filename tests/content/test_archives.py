@@ -484,6 +484,7 @@ def test_no_damage_to_an_archive_makes_it_raise(data: st.DataObject, sample: byt
 
 
 @pytest.mark.threat(14)
+@pytest.mark.usefixtures("untraced")
 def test_the_worst_directory_takes_no_more_than_in_proportion() -> None:
     """5,000 entries took 8 ms where it was measured, and quadratic time would be a hundred times that."""
     hostile = [

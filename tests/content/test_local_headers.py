@@ -174,6 +174,7 @@ def test_no_damage_makes_it_raise_and_no_cut_changes_its_mind(data: st.DataObjec
 
 
 @pytest.mark.threat(14)
+@pytest.mark.usefixtures("untraced")
 def test_many_members_in_many_blocks_take_time_in_proportion() -> None:
     """Each of them takes some 20 ms, and members times blocks would be a hundred times that."""
     small = archive(*(File(b"%04d" % number, b"", STORED) for number in range(5000)))

@@ -48,6 +48,8 @@ from tests.content.corpus_samples import (
 from tests.content.fuzz_proof import PIECES, Front, microseconds
 from tests.content.natural_files import natural_files
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 MEDIAN = 20.0  # microseconds
 WORST = 1000.0  # microseconds, the best of five
 ROUNDS = 20  # of five: what is slow is measured again, in case something else was in its way

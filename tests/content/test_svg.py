@@ -253,6 +253,7 @@ SLOW = {
 
 
 @pytest.mark.threat(12)
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("piece", SLOW.values(), ids=SLOW)
 def test_no_front_takes_a_millisecond(piece: bytes) -> None:
     front = (ROOT[:-2] + b">" + piece * 4096)[:4096]
