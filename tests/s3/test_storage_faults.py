@@ -37,7 +37,7 @@ from tests.faults.store import (
 
 KEYS = Credentials("AKIAFAULTS", "never-to-be-seen")
 PATIENCE = Patience(threads=2)
-IMPATIENCE = Patience(threads=2, deadline=0.8, connect=0.2, read=0.15, copy_deadline=0.8, copy_read=0.15)
+IMPATIENCE = Patience(threads=2, deadline=1.2, connect=0.2, read=0.15, copy_deadline=1.2, copy_read=0.15)
 SESSION = open_session("eu-west-3", KEYS)  # one for all: it keeps the description of S3, which takes long to read
 GRACE = 1.0  # seconds over the deadline that a loaded machine may take
 
